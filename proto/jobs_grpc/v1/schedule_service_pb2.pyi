@@ -76,7 +76,9 @@ Global___SkipReason: _TypeAlias = SkipReason  # noqa: Y015
 
 @_typing.final
 class Decision(_message.Message):
-    """What became of one due time; unique for (schedule, due time)."""
+    """What became of one due time; unique for (schedule, due time). A long outage makes one
+    decision for many due times.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -90,6 +92,8 @@ class Decision(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     EXECUTION_ID_FIELD_NUMBER: _builtins.int
     HOLDER_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    DUE_TIMES_FIELD_NUMBER: _builtins.int
     schedule_id: _builtins.str
     namespace: _builtins.str
     workspace: _builtins.str
@@ -100,10 +104,16 @@ class Decision(_message.Message):
     """The execution that was started."""
     holder: _builtins.str
     """The execution that stood in the way."""
+    due_times: _builtins.int
+    """How many due times it speaks of; 0 where they were not counted."""
     @_builtins.property
     def due_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def decided_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Set where it speaks of more than one due time: the instant up to which it does."""
+
     def __init__(
         self,
         *,
@@ -117,10 +127,12 @@ class Decision(_message.Message):
         reason: Global___SkipReason.ValueType = ...,
         execution_id: _builtins.str = ...,
         holder: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        due_times: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "due_at", b"due_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "due_at", b"due_at", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "due_at", b"due_at", "execution_id", b"execution_id", "holder", b"holder", "job", b"job", "namespace", b"namespace", "outcome", b"outcome", "reason", b"reason", "schedule_id", b"schedule_id", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "due_at", b"due_at", "due_times", b"due_times", "execution_id", b"execution_id", "holder", b"holder", "job", b"job", "namespace", b"namespace", "outcome", b"outcome", "reason", b"reason", "schedule_id", b"schedule_id", "until", b"until", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

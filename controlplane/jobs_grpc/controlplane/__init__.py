@@ -1,0 +1,3 @@
+"""The control plane: decides what is due, leases it to workers, and remembers."""
+
+from __future__ import annotations

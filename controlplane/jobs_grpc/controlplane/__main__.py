@@ -1,0 +1,54 @@
+"""`python -m jobs_grpc.controlplane`: the server process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+
+# gRPC must not touch forks; nothing here forks, and its handlers only warn.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+
+def main() -> int:
+    """Run a server; return the exit code."""
+    try:
+        import uvloop
+
+        from jobs_grpc.controlplane.app import ControlPlane
+        from jobs_grpc.controlplane.rpc.server import AddressInUseError
+        from jobs_grpc.controlplane.storage.store import StoreError
+        from jobs_grpc.controlplane.telemetry import configure_logging
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("jobs_grpc"):
+            raise
+        print(
+            f'error: the server needs the extra "server" ({error.name} is missing):'
+            " pip install 'jobs-grpc[server]'",
+            file=sys.stderr,
+        )
+        return 1
+    from jobs_grpc.controlplane.config import SettingsError, from_process
+
+    try:
+        settings = from_process(sys.argv[1:])
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    configure_logging(
+        json_lines=settings.log_format == "json",
+        level=logging.getLevelNamesMapping()[settings.log_level.upper()],
+    )
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(ControlPlane.serve(settings))
+    except (StoreError, AddressInUseError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

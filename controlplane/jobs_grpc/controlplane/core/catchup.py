@@ -1,0 +1,90 @@
+"""Due times that passed unattended, and which of them still start something.
+
+A due time less than a minute old is merely late and is decided as usual. Older ones mean
+an outage: the control plane was down or frozen, or its clock jumped forward. Everything
+that came due in it is decided at once, by the job's catch-up rule, and has its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from jobs_grpc.schedule import Rule
+
+from .job import CatchUp
+
+# Cron's own grain: a start within the minute is on time for it.
+OUTAGE: Final = 60_000_000
+# More skipped due times in a row than this are recorded as one range.
+COLLAPSE_ABOVE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Unattended:
+    """The due times between a cursor and now.
+
+    Those inside the catch-up window are named. Those before it start nothing, so they
+    are not enumerated (a rule of one second names 31 million instants a year): `before`
+    is the first of them, `edge` where the window begins.
+    """
+
+    before: int | None
+    edge: int
+    within: tuple[int, ...]
+    is_outage: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Due times that will not start, as one record.
+
+    For one alone `until` is None; `due_times` is None where they were not counted.
+    """
+
+    first: int
+    until: int | None
+    due_times: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an outage leaves: due times to start, in order, and records of the rest."""
+
+    start: tuple[int, ...]
+    missed: tuple[Missed, ...]
+
+
+def unattended(rule: Rule, cursor: int, window: int, now: int) -> Unattended:
+    """Return what came due in (cursor, now]."""
+    first = rule.next_after(cursor)
+    if first is None or first > now:
+        return Unattended(None, cursor, (), is_outage=False)
+    edge = max(cursor, now - window)
+    is_outage = now - first >= OUTAGE
+    if first > edge:
+        return Unattended(None, edge, tuple(rule.between(cursor, now)), is_outage)
+    return Unattended(first, edge, tuple(rule.between(edge, now)), is_outage)
+
+
+def plan(found: Unattended, *, mode: CatchUp, limit: int) -> Plan:
+    """Decide on an outage.
+
+    `latest` starts the last due time, `all` the last `limit` in order, `none` nothing.
+    """
+    wanted = {CatchUp.NONE: 0, CatchUp.LATEST: 1, CatchUp.ALL: limit}[mode]
+    cut = max(0, len(found.within) - wanted)
+    return Plan(
+        start=found.within[cut:],
+        missed=tuple(_records(found, found.within[:cut])),
+    )
+
+
+def _records(found: Unattended, skipped: Sequence[int]) -> Iterator[Missed]:
+    if found.before is not None:
+        yield Missed(found.before, found.edge, None)
+    if len(skipped) > COLLAPSE_ABOVE:
+        yield Missed(skipped[0], skipped[-1], len(skipped))
+    else:
+        yield from (Missed(due, None, 1) for due in skipped)

@@ -1,0 +1,208 @@
+"""The core: one state machine, stepped.
+
+    inputs, now ──► step ──► changes (to commit), messages and facts (after the commit)
+
+In a step time moves first (what is due is decided), then the inputs are taken in order,
+then free slots are filled. A refused input has changed nothing; the others of its step
+stand. After a failed commit the core is thrown away: it is rebuilt from the store, never
+repaired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from .deciding import Decider
+from .definitions import Definitions, job_name
+from .draft import Draft, Step
+from .errors import ExecutionNotFoundError, NotRunningError, RefusedError
+from .execution import Execution
+from .executions import Executions, Origin
+from .fleet import Fleet
+from .inputs import (
+    ApplyJobs,
+    Beat,
+    Cancel,
+    CloseSession,
+    DeleteJob,
+    Input,
+    OpenSession,
+    Reports,
+    SetJobEnabled,
+    StreamClosed,
+    Submission,
+    Submit,
+)
+from .live import Job, Live, Schedule, Sequence, Session
+from .states import State
+from .timeline import Timeline
+from .waiting import Waiting
+
+# Repeated request ids are recognized at least this long back, beside what the store knows.
+_REQUESTS_KEPT: Final = 100_000
+
+
+class Core:
+    """The state of one term and how it moves."""
+
+    def __init__(self, *, term: int) -> None:
+        self.term = term
+        self.live = Live(sequence=Sequence(term))
+        self.waiting = Waiting()
+        self.timeline = Timeline()
+        self._executions = Executions(self.live, self.waiting)
+        self._definitions = Definitions(self.live, self.timeline, self.waiting)
+        self._decider = Decider(self.live, self.timeline, self._executions)
+        self._fleet = Fleet(self.live, self._executions)
+        self._is_new = True
+        # Workers with a stream and perhaps a free slot, in the order of their turn.
+        self._turns: dict[str, Session] = {}
+        self._take: Mapping[type, Callable[[Draft, Any], object]] = {
+            ApplyJobs: self._definitions.apply,
+            DeleteJob: self._definitions.delete,
+            SetJobEnabled: self._definitions.set_enabled,
+            Submit: self._submit,
+            Cancel: self._cancel,
+            OpenSession: self._open_session,
+            Beat: self._fleet.beat,
+            StreamClosed: self._fleet.close_stream,
+            CloseSession: self._fleet.close,
+            Reports: self._fleet.report,
+        }
+
+    def step(self, inputs: Iterable[Input], now: int) -> Step:
+        """Move to `now`, take the inputs, fill free slots."""
+        draft = Draft(now=now)
+        if self._is_new:
+            self._decider.recover(draft)
+            for job in self.live.jobs.values():
+                for schedule in job.schedules.values():
+                    self.timeline.add(schedule, now)
+            self._is_new = False
+        self._decider.advance(draft)
+        self._executions.come_due(draft)
+        self._fleet.watch(draft)
+        for one in inputs:
+            try:
+                draft.replies.append(self._take[type(one)](draft, one))
+            except RefusedError as error:
+                draft.replies.append(error)
+        self._place(draft)
+        return draft.freeze(self._wake_at())
+
+    def restore_job(self, job: Job, cursors: Mapping[str, int], now: int) -> None:
+        """Take over a job of an earlier term, before the first step."""
+        for spec in job.spec.schedules:
+            cursor = cursors.get(spec.id, now)
+            job.schedules[spec.id] = Schedule(job=job, spec=spec, cursor=cursor)
+        self.live.jobs[job.spec.key] = job
+
+    def restore_execution(self, execution: Execution, now: int) -> None:
+        """Take over an execution of an earlier term, before the first step."""
+        if execution.state is State.LOST:
+            self.live.lost[execution.fence] = execution
+            return
+        job = self.live.job_of(execution)
+        self._executions.admit(execution, job)
+        if execution.is_leased:
+            self._fleet.restore(execution, now)
+        if execution.request_id:
+            namespace = execution.spec.namespace
+            self.live.requests[(namespace, execution.request_id)] = execution.id
+
+    def _submit(self, draft: Draft, request: Submit) -> tuple[str, ...]:
+        jobs: dict[str, Job] = {}
+        for one in request.submissions:
+            if one.spec is not None:
+                self.waiting.require(one.spec.queue)
+            elif one.name not in jobs:
+                key = (request.namespace, request.workspace, one.name)
+                jobs[one.name] = self._definitions.require(key)
+        return tuple(
+            self._submit_one(draft, request, one, jobs.get(one.name))
+            for one in request.submissions
+        )
+
+    def _submit_one(
+        self, draft: Draft, request: Submit, one: Submission, job: Job | None
+    ) -> str:
+        if one.request_id:
+            known = self.live.requests.get((request.namespace, one.request_id))
+            if known is not None:
+                return known
+            self._remember_request(request.namespace, one.request_id, one.id)
+        spec = one.spec if job is None else job.spec
+        assert spec is not None
+        self._executions.create(
+            draft,
+            spec,
+            job,
+            one.params,
+            Origin(
+                id=one.id,
+                trigger=request.trigger,
+                requested_by=request.requested_by,
+                scheduled_for=max(one.not_before or draft.now, draft.now),
+                request_id=one.request_id,
+            ),
+        )
+        return one.id
+
+    def _remember_request(self, namespace: str, request_id: str, id_: str) -> None:
+        requests = self.live.requests
+        requests[(namespace, request_id)] = id_
+        if len(requests) > _REQUESTS_KEPT:
+            del requests[next(iter(requests))]
+
+    def _cancel(self, draft: Draft, request: Cancel) -> tuple[str, ...]:
+        if request.job is not None:
+            job = self._definitions.require(request.job)
+            found = tuple(job.active.values())
+            if not found:
+                raise NotRunningError(f"job {job_name(request.job)} is not running")
+        else:
+            execution = self.live.executions.get(request.execution_id)
+            if execution is None:
+                raise NotRunningError(
+                    f"execution {request.execution_id} is not running: it has ended"
+                )
+            if execution.spec.namespace != request.namespace:
+                raise ExecutionNotFoundError(
+                    f"execution {request.execution_id} not found"
+                )
+            found = (execution,)
+        for execution in found:
+            self._executions.cancel(draft, execution, request.reason)
+        return tuple(execution.id for execution in found)
+
+    def _open_session(self, draft: Draft, hello: OpenSession) -> str:
+        session = self._fleet.open(draft, hello)
+        self._turns[session.id] = session
+        return session.id
+
+    def _place(self, draft: Draft) -> None:
+        """Fill free slots; workers take turns, so that equal ones share alike."""
+        if not self.waiting:
+            return
+        skipped: list[Session] = []
+        turns = self._turns
+        while turns:
+            session = turns.pop(next(iter(turns)))
+            if session.stream is None:
+                continue
+            execution = self.waiting.take(session) if session.free_slots > 0 else None
+            if execution is None:
+                skipped.append(session)
+                continue
+            self._executions.lease(draft, session, execution)
+            turns[session.id] = session
+        turns.update((session.id, session) for session in skipped)
+
+    def _wake_at(self) -> int | None:
+        times = (
+            self.timeline.next_due(),
+            self._executions.next_due(),
+            self._fleet.next_watch(),
+        )
+        return min((time for time in times if time is not None), default=None)

@@ -1,0 +1,157 @@
+"""What becomes of each due time.
+
+A due time is decided once: the decision, the execution it starts and the cursor that
+passes it are rows of one commit. A leader that dies before that commit has decided
+nothing; one that dies after it has left a pending execution for the next.
+"""
+
+from __future__ import annotations
+
+from jobs_grpc.schedule import Rule
+
+from .catchup import Unattended, plan, unattended
+from .draft import Draft
+from .effects import DueTimeSkipped
+from .executions import Executions, Origin
+from .job import execution_id
+from .live import Live, Schedule
+from .rows import DecisionRow
+from .timeline import Timeline
+
+_Memo = dict[tuple[Rule, int, int], Unattended]
+
+
+class Decider:
+    """Decides what is due in a term."""
+
+    def __init__(self, live: Live, timeline: Timeline, executions: Executions) -> None:
+        self._live = live
+        self._timeline = timeline
+        self._executions = executions
+
+    def advance(self, draft: Draft) -> None:
+        """Decide every due time up to now."""
+        known: _Memo = {}
+        for group in self._timeline.due(draft.now):
+            for schedule in group.schedules.values():
+                self._settle(draft, schedule, known)
+
+    def recover(self, draft: Draft) -> None:
+        """Decide what came due while no leader lived, before the timeline runs."""
+        known: _Memo = {}
+        for job in tuple(self._live.jobs.values()):
+            for schedule in job.schedules.values():
+                self._settle(draft, schedule, known)
+
+    def _settle(self, draft: Draft, schedule: Schedule, known: _Memo) -> None:
+        """Decide everything between the schedule's cursor and now."""
+        spec = schedule.job.spec
+        now = draft.now
+        # Schedules of one rule mostly share their cursor too.
+        memo = (schedule.spec.rule, schedule.cursor, spec.catch_up_window)
+        found = known.get(memo)
+        if found is None:
+            found = unattended(*memo, now)
+            known[memo] = found
+        if found.is_outage:
+            self._catch_up(draft, schedule, found)
+        else:
+            for due in found.within:
+                self._decide(draft, schedule, due)
+
+    def _decide(self, draft: Draft, schedule: Schedule, due: int) -> None:
+        job = schedule.job
+        spec = job.spec
+        if not job.enabled or not schedule.spec.enabled:
+            self._skip(draft, schedule, due, "disabled")
+        elif job.last_due_started == due:
+            self._skip(draft, schedule, due, "duplicate")
+        elif len(job.active) >= spec.max_active:
+            holder = next(iter(job.active.values()))
+            self._skip(draft, schedule, due, "overlap", holder=holder.id)
+        else:
+            self._start(draft, schedule, due)
+        self._move_cursor(draft, schedule, due)
+
+    def _start(self, draft: Draft, schedule: Schedule, due: int) -> None:
+        job = schedule.job
+        identity = execution_id(schedule.spec.id, due)
+        params = job.spec.params
+        if schedule.spec.params:
+            params = {**params, **schedule.spec.params}
+        label = schedule.spec.name or schedule.spec.rule.canonical
+        self._executions.create(
+            draft,
+            job.spec,
+            job,
+            params,
+            Origin(
+                id=identity,
+                trigger="schedule",
+                requested_by=f"schedule:{label}",
+                scheduled_for=due,
+                schedule_id=schedule.spec.id,
+            ),
+        )
+        job.last_due_started = due
+        draft.decisions.append(
+            DecisionRow(
+                schedule.spec.id,
+                due,
+                *job.spec.key,
+                draft.now,
+                "started",
+                "",
+                identity,
+                "",
+            )
+        )
+
+    def _skip(
+        self,
+        draft: Draft,
+        schedule: Schedule,
+        due: int,
+        reason: str,
+        *,
+        holder: str = "",
+        until: int | None = None,
+        due_times: int | None = 1,
+    ) -> None:
+        key = schedule.job.spec.key
+        draft.decisions.append(
+            DecisionRow(
+                schedule.spec.id,
+                due,
+                *key,
+                draft.now,
+                "skipped",
+                reason,
+                "",
+                holder,
+                until,
+                due_times,
+            )
+        )
+        draft.facts.append(DueTimeSkipped(key, due, reason, holder))
+
+    def _catch_up(self, draft: Draft, schedule: Schedule, found: Unattended) -> None:
+        job = schedule.job
+        plan_ = plan(found, mode=job.spec.catch_up, limit=job.spec.catch_up_max)
+        reason = "missed_window" if job.enabled else "disabled"
+        for missed in plan_.missed:
+            self._skip(
+                draft,
+                schedule,
+                missed.first,
+                reason,
+                until=missed.until,
+                due_times=missed.due_times,
+            )
+        for due in plan_.start:
+            self._decide(draft, schedule, due)
+        self._move_cursor(draft, schedule, draft.now)
+
+    def _move_cursor(self, draft: Draft, schedule: Schedule, to: int) -> None:
+        schedule.cursor = to
+        draft.cursors[schedule.spec.id] = schedule

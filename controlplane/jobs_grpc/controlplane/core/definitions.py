@@ -1,0 +1,145 @@
+"""Definitions as they change: applied, removed, switched on and off.
+
+A change is judged whole before anything moves. Schedules keep their id, and with it their
+cursor, as long as their rule means the same, so an edit never fires retroactively and
+never fires a due time twice.
+"""
+
+from __future__ import annotations
+
+from .draft import Draft
+from .effects import JobApplied, JobDeleted
+from .errors import InvalidError, JobNotFoundError, RefusedError
+from .inputs import Applied, ApplyJobs, DeleteJob, SetJobEnabled
+from .job import STANDALONE, JobKey, JobSpec
+from .live import Job, Live, Schedule
+from .timeline import Timeline
+from .waiting import Waiting
+
+
+def job_name(key: JobKey) -> str:
+    """Return how a job is named to people."""
+    namespace, workspace, name = key
+    where = "" if workspace == STANDALONE else f"{workspace}/"
+    return f'"{namespace}/{where}{name}"'
+
+
+class Definitions:
+    """The jobs of a term."""
+
+    def __init__(self, live: Live, timeline: Timeline, waiting: Waiting) -> None:
+        self._live = live
+        self._timeline = timeline
+        self._waiting = waiting
+
+    def require(self, key: JobKey) -> Job:
+        job = self._live.jobs.get(key)
+        if job is None:
+            raise JobNotFoundError(
+                f"job {job_name(key)} not found", hint="`jobs-grpc list` shows the jobs"
+            )
+        return job
+
+    def apply(self, draft: Draft, request: ApplyJobs) -> tuple[Applied, ...]:
+        """Create and update; refuse the whole request if one part cannot stand."""
+        self._check(request.specs)
+        if request.validate_only:
+            return tuple(self._foresee(spec) for spec in request.specs)
+        return tuple(
+            self._apply_one(draft, spec, source)
+            for spec, source in zip(request.specs, request.sources, strict=True)
+        )
+
+    def delete(self, draft: Draft, request: DeleteJob) -> None:
+        job = self.require(request.key)
+        for schedule in tuple(job.schedules.values()):
+            self._drop_schedule(draft, job, schedule)
+        del self._live.jobs[request.key]
+        draft.deleted_jobs.append(job.job_id)
+        draft.jobs.pop(job.job_id, None)
+        draft.facts.append(JobDeleted(request.key))
+
+    def set_enabled(self, draft: Draft, request: SetJobEnabled) -> None:
+        job = self.require(request.key)
+        if job.enabled == request.enabled:
+            return
+        job.override = request.enabled
+        job.updated_at = draft.now
+        draft.jobs[job.job_id] = job.row()
+        outcome = "enabled" if request.enabled else "disabled"
+        draft.facts.append(JobApplied(request.key, outcome, job.revision))
+
+    def _check(self, specs: tuple[JobSpec, ...]) -> None:
+        seen: set[JobKey] = set()
+        for spec in specs:
+            if spec.key in seen:
+                raise InvalidError(
+                    f"job {job_name(spec.key)} is defined twice in one request",
+                    hint="give one of them another name",
+                    field="name",
+                )
+            seen.add(spec.key)
+            try:
+                self._waiting.require(spec.queue)
+            except RefusedError as error:
+                error.message = f"job {job_name(spec.key)}: {error.message}"
+                raise
+
+    def _foresee(self, spec: JobSpec) -> Applied:
+        job = self._live.jobs.get(spec.key)
+        if job is None:
+            return Applied(spec.key, "created", 1)
+        if job.spec.document_json == spec.document_json:
+            return Applied(spec.key, "unchanged", job.revision)
+        return Applied(spec.key, "updated", job.revision + 1)
+
+    def _apply_one(self, draft: Draft, spec: JobSpec, source: str) -> Applied:
+        applied = self._foresee(spec)
+        job = self._live.jobs.get(spec.key)
+        if job is None:
+            job = Job(
+                job_id=self._live.sequence.take(),
+                spec=spec,
+                revision=1,
+                override=None,
+                source=source,
+                created_at=draft.now,
+                updated_at=draft.now,
+            )
+            self._live.jobs[spec.key] = job
+        elif applied.outcome == "unchanged" and job.source == source:
+            return applied
+        elif applied.outcome == "updated":
+            job.spec = spec
+            job.revision += 1
+            job.override = None
+            job.updated_at = draft.now
+        job.source = source
+        draft.jobs[job.job_id] = job.row()
+        self._align_schedules(draft, job)
+        if applied.outcome != "unchanged":
+            draft.facts.append(JobApplied(spec.key, applied.outcome, job.revision))
+        return applied
+
+    def _align_schedules(self, draft: Draft, job: Job) -> None:
+        wanted = {spec.id: spec for spec in job.spec.schedules}
+        for schedule in tuple(job.schedules.values()):
+            spec = wanted.get(schedule.spec.id)
+            if spec is None or spec.rule != schedule.spec.rule:
+                self._drop_schedule(draft, job, schedule)
+            else:
+                schedule.spec = spec
+        for spec in wanted.values():
+            if spec.id not in job.schedules:
+                schedule = Schedule(job=job, spec=spec, cursor=draft.now)
+                job.schedules[spec.id] = schedule
+                draft.schedules[spec.id] = schedule.row()
+                draft.deleted_schedules.pop(spec.id, None)
+                self._timeline.add(schedule, draft.now)
+
+    def _drop_schedule(self, draft: Draft, job: Job, schedule: Schedule) -> None:
+        self._timeline.remove(schedule)
+        del job.schedules[schedule.spec.id]
+        draft.schedules.pop(schedule.spec.id, None)
+        draft.cursors.pop(schedule.spec.id, None)
+        draft.deleted_schedules[schedule.spec.id] = None

@@ -1,0 +1,103 @@
+"""What one step collects: rows to write, answers, messages, facts.
+
+A `Draft` is filled while the step goes on and frozen at its end. An execution that is
+touched several times in one step is written once, as it stands at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .effects import Fact, Message
+from .errors import RefusedError
+from .execution import Execution, Result
+from .rows import (
+    Changes,
+    CursorRow,
+    DecisionRow,
+    EndedRow,
+    JobRow,
+    ScheduleRow,
+    WorkerRow,
+)
+
+if TYPE_CHECKING:
+    from .live import Job, Schedule
+    from .waiting import Queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a step wants written, and what may be said afterwards, in order."""
+
+    changes: Changes
+    # The answer to each input, in the order of the inputs.
+    replies: tuple[object, ...]
+    messages: tuple[Message, ...]
+    facts: tuple[Fact, ...]
+    # When the core wants to be stepped again at the latest; `None` for "on input".
+    wake_at: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A step in the making."""
+
+    now: int
+    replies: list[object] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    jobs: dict[int, JobRow] = field(default_factory=dict)
+    deleted_jobs: list[int] = field(default_factory=list)
+    schedules: dict[str, ScheduleRow] = field(default_factory=dict)
+    deleted_schedules: dict[str, None] = field(default_factory=dict)
+    cursors: dict[str, Schedule] = field(default_factory=dict)
+    decisions: list[DecisionRow] = field(default_factory=list)
+    created: dict[int, Execution] = field(default_factory=dict)
+    moved: dict[int, Execution] = field(default_factory=dict)
+    ended: dict[int, EndedRow] = field(default_factory=dict)
+    statistics: dict[int, Job] = field(default_factory=dict)
+    queues: dict[str, Queue] = field(default_factory=dict)
+    workers: dict[str, WorkerRow] = field(default_factory=dict)
+
+    def note_created(self, execution: Execution) -> None:
+        self.created[execution.seq] = execution
+
+    def note_moved(self, execution: Execution) -> None:
+        if execution.seq not in self.created:
+            self.moved[execution.seq] = execution
+
+    def note_ended(self, execution: Execution, result: Result) -> None:
+        self.moved.pop(execution.seq, None)
+        self.ended[execution.seq] = execution.ended_row(result)
+
+    def refuse(self, error: RefusedError) -> None:
+        self.replies.append(error)
+
+    def freeze(self, wake_at: int | None) -> Step:
+        """Return the step; the draft must not be touched after."""
+        changes = Changes(
+            jobs=tuple(self.jobs.values()),
+            deleted_jobs=tuple(self.deleted_jobs),
+            schedules=tuple(self.schedules.values()),
+            deleted_schedules=tuple(self.deleted_schedules),
+            cursors=tuple(
+                CursorRow(schedule.cursor, schedule.spec.id)
+                for schedule in self.cursors.values()
+            ),
+            decisions=tuple(self.decisions),
+            created=tuple(one.created_row() for one in self.created.values()),
+            moved=tuple(one.moved_row() for one in self.moved.values()),
+            ended=tuple(self.ended.values()),
+            statistics=tuple(job.statistics_row() for job in self.statistics.values()),
+            queues=tuple(queue.row() for queue in self.queues.values()),
+            workers=tuple(self.workers.values()),
+        )
+        return Step(
+            changes=changes,
+            replies=tuple(self.replies),
+            messages=tuple(self.messages),
+            facts=tuple(self.facts),
+            wake_at=wake_at,
+        )

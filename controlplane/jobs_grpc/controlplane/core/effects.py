@@ -1,0 +1,214 @@
+"""What may be said once a step is committed: messages to workers, and facts.
+
+Messages name the session they are for. Facts are past participles; telemetry, waiting
+callers and followers of output live on them. Both hold copies of what they need, because
+the core may already be one step further when they are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .execution import Execution, Result
+from .job import JobKey, Work
+from .states import State
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseGranted:
+    """The right to run one attempt. The fields of `execution` that are read never change."""
+
+    session_id: str
+    execution: Execution
+    work: Work
+    fence: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartGranted:
+    """An at-most-once attempt may begin: its start is committed."""
+
+    session_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartRefused:
+    """The attempt must not begin."""
+
+    session_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResultKept:
+    """The result is durable; the worker may forget the attempt."""
+
+    session_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelWanted:
+    """The process tree of the attempt is to be ended."""
+
+    session_id: str
+    fence: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionWelcomed:
+    """First message of a stream: the session it carries, a verdict on each attempt held.
+
+    Verdicts: "adopt", "cancel", "forget", "send_result".
+    """
+
+    session_id: str
+    stream: int
+    verdicts: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGone:
+    """The worker speaks for a session that has ended; it must say hello again."""
+
+    session_id: str
+
+
+Message = (
+    SessionWelcomed
+    | SessionGone
+    | LeaseGranted
+    | StartGranted
+    | StartRefused
+    | ResultKept
+    | CancelWanted
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobApplied:
+    """A definition was created or updated."""
+
+    key: JobKey
+    outcome: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobDeleted:
+    """A definition was removed."""
+
+    key: JobKey
+
+
+@dataclass(frozen=True, slots=True)
+class DueTimeSkipped:
+    """A due time was decided against."""
+
+    key: JobKey
+    due_at: int
+    reason: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionCreated:
+    """An execution exists."""
+
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionLeased:
+    """An execution has a worker. `waited` is the time since it was due, µs."""
+
+    execution: Execution
+    worker: str
+    attempt: int
+    waited: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStarted:
+    """An attempt has begun, as far as the leader knows."""
+
+    execution: Execution
+    worker: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionReleased:
+    """An attempt was taken back; the execution waits again."""
+
+    execution: Execution
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFinished:
+    """An execution is final (or a lost one was resolved)."""
+
+    execution: Execution
+    state: State
+    worker: str
+    attempt: int
+    started_at: int | None
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """A worker is connected; `resumed` if its session lived on."""
+
+    session_id: str
+    worker: str
+    slots: int
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDisconnected:
+    """The stream of a worker broke; its session lives on for a while."""
+
+    session_id: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A session is over, by goodbye or by silence; `leases` were taken back."""
+
+    session_id: str
+    worker: str
+    reason: str
+    leases: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRefused:
+    """A worker spoke of an attempt that is not, or no longer, its own."""
+
+    session_id: str
+    fence: int
+    report: str
+
+
+Fact = (
+    JobApplied
+    | JobDeleted
+    | DueTimeSkipped
+    | ExecutionCreated
+    | ExecutionLeased
+    | ExecutionStarted
+    | ExecutionReleased
+    | ExecutionFinished
+    | SessionOpened
+    | SessionDisconnected
+    | SessionEnded
+    | ReportRefused
+)

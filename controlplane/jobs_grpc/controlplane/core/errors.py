@@ -1,0 +1,58 @@
+"""Why the core refuses an input.
+
+    RefusedError
+    ├── JobNotFoundError
+    ├── ExecutionNotFoundError
+    ├── QueueNotFoundError
+    ├── WorkspaceNotFoundError
+    ├── AmbiguousIdError
+    ├── NotRunningError
+    ├── InvalidError
+    └── ProtocolMismatchError
+
+A refused input has changed nothing. A job's failure is an outcome, never one of these.
+"""
+
+from __future__ import annotations
+
+
+class RefusedError(Exception):
+    """An input that cannot be carried out; `hint` is the next step for a person."""
+
+    def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.field = field
+
+
+class JobNotFoundError(RefusedError):
+    """No job of that name in that workspace."""
+
+
+class ExecutionNotFoundError(RefusedError):
+    """No execution of that id in that namespace."""
+
+
+class QueueNotFoundError(RefusedError):
+    """A job names a queue that does not exist."""
+
+
+class WorkspaceNotFoundError(RefusedError):
+    """No job lives in that workspace."""
+
+
+class AmbiguousIdError(RefusedError):
+    """A prefix names more than one execution."""
+
+
+class NotRunningError(RefusedError):
+    """There is nothing to cancel: the execution is final, or the job does not run."""
+
+
+class InvalidError(RefusedError):
+    """The request is malformed."""
+
+
+class ProtocolMismatchError(RefusedError):
+    """The worker and this control plane share no protocol version."""

@@ -1,0 +1,158 @@
+"""One execution while it is alive: from its decision to its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .job import Delivery, JobSpec
+from .rows import CreatedRow, EndedRow, MovedRow
+from .states import FINAL, Move, Phase, State, after
+
+# One step of priority is worth this much waiting (µs): a waiting execution of priority 5
+# passes a new one of priority 1 after forty minutes, so none starves.
+AGEING: Final = 600_000_000
+# Words without the cost of an attribute of an enum member, for the hot path.
+_WORD: Final[Mapping[State | Phase, str]] = {
+    **{state: str(state) for state in State},
+    **{phase: str(phase) for phase in Phase},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How an attempt ended, as its worker tells it. Instants and CPU in microseconds."""
+
+    move: Move
+    started_at: int | None = None
+    finished_at: int
+    exit_code: int | None = None
+    signal: str = ""
+    error: str = ""
+    result_json: str = ""
+    output_bytes: int | None = None
+    output_dropped: int = 0
+    cpu_user: int | None = None
+    cpu_system: int | None = None
+    peak_memory: int | None = None
+    receipt_json: str = ""
+    # The worker proves that it never began; the work may be given away again.
+    never_began: bool = False
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Execution:
+    """A live execution. Only the core changes it, and only by the table of moves."""
+
+    seq: int
+    id: str
+    spec: JobSpec
+    job_id: int
+    revision: int
+    trigger: str
+    queue: str
+    priority: int
+    scheduled_for: int
+    created_at: int
+    requested_by: str
+    schedule_id: str = ""
+    request_id: str | None = None
+    params: Mapping[str, Any]
+    # Set where no stored job stands behind it.
+    document_json: str | None = None
+    state: State
+    phase: Phase = Phase.NONE
+    attempt: int = 0
+    fence: int = 0
+    worker_id: str = ""
+    worker: str = ""
+    session_id: str = ""
+    started_at: int | None = None
+    cancel_reason: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def is_leased(self) -> bool:
+        return self.phase is not Phase.NONE
+
+    @property
+    def may_run_twice(self) -> bool:
+        return self.spec.delivery is Delivery.AT_LEAST_ONCE
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Its place in its queue: smaller goes first."""
+        return (self.scheduled_for + (self.priority - 1) * AGEING, self.seq)
+
+    def move(self, move: Move) -> None:
+        """Go to the state that the table gives, or raise `IllegalMoveError`."""
+        self.state = after(self.state, move)
+
+    def created_row(self) -> CreatedRow:
+        spec = self.spec
+        return CreatedRow(
+            self.seq,
+            self.id,
+            spec.namespace,
+            spec.workspace,
+            spec.name,
+            self.job_id,
+            self.revision,
+            spec.work.type,
+            self.trigger,
+            self.queue,
+            self.priority,
+            self.scheduled_for,
+            self.created_at,
+            self.requested_by,
+            self.schedule_id,
+            self.request_id,
+            json.dumps(self.params) if self.params else "{}",
+            self.document_json,
+            _WORD[self.state],
+            _WORD[self.phase],
+            self.attempt,
+            self.fence,
+            self.worker_id,
+            self.worker,
+            self.session_id,
+            self.started_at,
+            self.cancel_reason,
+        )
+
+    def moved_row(self) -> MovedRow:
+        return MovedRow(
+            _WORD[self.state],
+            _WORD[self.phase],
+            self.attempt,
+            self.fence,
+            self.worker_id,
+            self.worker,
+            self.session_id,
+            self.started_at,
+            self.cancel_reason,
+            self.seq,
+        )
+
+    def ended_row(self, result: Result) -> EndedRow:
+        return EndedRow(
+            _WORD[self.state],
+            self.started_at,
+            result.finished_at,
+            result.exit_code,
+            result.signal,
+            result.error,
+            result.result_json,
+            result.output_bytes,
+            result.output_dropped,
+            result.cpu_user,
+            result.cpu_system,
+            result.peak_memory,
+            result.receipt_json,
+            self.seq,
+        )

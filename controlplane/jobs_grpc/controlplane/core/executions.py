@@ -1,0 +1,282 @@
+"""Executions from creation to end: every change of a live execution is made here.
+
+Who is authoritative: this term, through the commit of each step. A worker's report is a
+proposal; it counts only with the fence of the current attempt from the session that
+holds it.
+
+    create → (wait) → lease → [start] → finish
+                       │         │
+                       └ release ┘  back to waiting, when nothing ran or may run again
+                       └ lose       when it may have run and must not run again
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .draft import Draft
+from .effects import (
+    CancelWanted,
+    ExecutionCreated,
+    ExecutionFinished,
+    ExecutionLeased,
+    ExecutionReleased,
+    ExecutionStarted,
+    LeaseGranted,
+)
+from .execution import Execution, Result
+from .job import JobSpec, UnresolvedError, resolve
+from .live import Job, Live, Session
+from .states import Move, Phase, State
+from .waiting import Waiting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Why an execution comes to be."""
+
+    id: str
+    trigger: str
+    requested_by: str
+    scheduled_for: int
+    schedule_id: str = ""
+    request_id: str | None = None
+
+
+def _explained(execution: Execution, result: Result) -> Result:
+    """Say in words why an execution did not succeed, where its worker did not."""
+    if result.error or result.move is Move.SUCCEED:
+        return result
+    match result.move:
+        case Move.CANCEL:
+            error = execution.cancel_reason or "cancelled"
+        case Move.TIME_OUT:
+            error = f"timed out after {execution.spec.timeout / 1_000_000:g}s"
+        case _ if result.signal:
+            error = f"ended by signal {result.signal}"
+        case _:
+            error = f"Command failed: exit status {result.exit_code}"
+    return replace(result, error=error)
+
+
+class Executions:
+    """The executions of a term."""
+
+    def __init__(self, live: Live, waiting: Waiting) -> None:
+        self._live = live
+        self._waiting = waiting
+        self._later: list[tuple[int, int, Execution]] = []
+
+    def create(
+        self,
+        draft: Draft,
+        spec: JobSpec,
+        job: Job | None,
+        params: Mapping[str, Any],
+        origin: Origin,
+    ) -> Execution:
+        """Make an execution and let it wait, for its instant or for a slot."""
+        is_due = origin.scheduled_for <= draft.now
+        execution = Execution(
+            seq=self._live.sequence.take(),
+            id=origin.id,
+            spec=spec,
+            job_id=job.job_id if job else 0,
+            revision=job.revision if job else 0,
+            trigger=origin.trigger,
+            queue=spec.queue,
+            priority=spec.priority,
+            scheduled_for=origin.scheduled_for,
+            created_at=draft.now,
+            requested_by=origin.requested_by,
+            schedule_id=origin.schedule_id,
+            request_id=origin.request_id,
+            params=params,
+            document_json=None if job else spec.document_json,
+            state=State.PENDING if is_due else State.SCHEDULED,
+        )
+        draft.note_created(execution)
+        draft.facts.append(ExecutionCreated(execution))
+        self.admit(execution, job)
+        return execution
+
+    def admit(self, execution: Execution, job: Job | None) -> None:
+        """Take a live execution into the term; new ones and those of earlier terms."""
+        self._live.executions[execution.id] = execution
+        if job is not None:
+            job.active[execution.seq] = execution
+        if execution.is_leased:
+            self._live.by_fence[execution.fence] = execution
+        elif execution.state is State.PENDING:
+            self._waiting.add(execution)
+        elif execution.state is State.SCHEDULED:
+            entry = (execution.scheduled_for, execution.seq, execution)
+            heapq.heappush(self._later, entry)
+
+    def next_due(self) -> int | None:
+        """Return when the next execution that waits for its instant comes due."""
+        return self._later[0][0] if self._later else None
+
+    def come_due(self, draft: Draft) -> None:
+        """Let executions whose instant has come wait for a slot."""
+        while self._later and self._later[0][0] <= draft.now:
+            execution = heapq.heappop(self._later)[2]
+            if execution.state is State.SCHEDULED:
+                execution.move(Move.COME_DUE)
+                draft.note_moved(execution)
+                self._waiting.add(execution)
+
+    def lease(self, draft: Draft, session: Session, execution: Execution) -> None:
+        """Give an execution that was taken from its queue to a worker."""
+        try:
+            work = resolve(execution.spec, execution.params)
+        except UnresolvedError as error:
+            result = Result(
+                move=Move.FAIL, finished_at=draft.now, error=f"not started: {error}"
+            )
+            self._end(draft, execution, result)
+            return
+        execution.attempt += 1
+        execution.fence = self._live.sequence.take()
+        execution.phase = Phase.LEASED
+        execution.session_id = session.id
+        execution.worker_id = session.worker_id
+        execution.worker = session.worker
+        session.leases[execution.fence] = execution
+        self._live.by_fence[execution.fence] = execution
+        draft.note_moved(execution)
+        draft.messages.append(
+            LeaseGranted(
+                session.id, execution, work, execution.fence, execution.attempt
+            )
+        )
+        waited = draft.now - execution.scheduled_for
+        draft.facts.append(
+            ExecutionLeased(execution, session.worker, execution.attempt, waited)
+        )
+
+    def start(self, draft: Draft, execution: Execution, at: int) -> None:
+        """Note that the attempt has begun (or may begin, where a grant is needed)."""
+        execution.started_at = at
+        if execution.phase is Phase.STARTED:
+            # The worker's own instant is finer than the grant's; it is written with
+            # the end, since it alone is not worth a row.
+            return
+        execution.phase = Phase.STARTED
+        if execution.state is State.PENDING:
+            execution.move(Move.START)
+        draft.note_moved(execution)
+        draft.facts.append(
+            ExecutionStarted(execution, execution.worker, execution.attempt)
+        )
+
+    def finish(self, draft: Draft, execution: Execution, result: Result) -> None:
+        """Take the result of the current attempt, or of a lost one."""
+        waits_on = execution.state in {State.PENDING, State.RUNNING}
+        if result.never_began and waits_on:
+            self.release(draft, execution, "the worker did not begin it")
+        elif result.move is not Move.LOSE:
+            self._end(draft, execution, _explained(execution, result))
+        elif waits_on and execution.may_run_twice:
+            self.release(draft, execution, result.error)
+        elif execution.state is not State.LOST:
+            self._end(draft, execution, result)
+
+    def release(self, draft: Draft, execution: Execution, reason: str) -> None:
+        """Take the lease back and let the execution wait again.
+
+        Only where the attempt never began, or where it may run twice.
+        """
+        worker = execution.worker
+        self._drop_lease(execution)
+        execution.move(Move.RELEASE)
+        execution.phase = Phase.NONE
+        execution.session_id = execution.worker_id = execution.worker = ""
+        execution.started_at = None
+        draft.note_moved(execution)
+        draft.facts.append(ExecutionReleased(execution, worker, reason))
+        self._waiting.add(execution)
+
+    def take_back(self, draft: Draft, execution: Execution, reason: str) -> None:
+        """End a lease whose worker is gone: release what may run (again), lose the rest."""
+        if execution.state is State.CANCELLING:
+            self._lose(draft, execution, f"{reason} while it was being cancelled")
+        elif execution.phase is Phase.LEASED or execution.may_run_twice:
+            self.release(draft, execution, reason)
+        else:
+            self._lose(draft, execution, reason)
+
+    def cancel(self, draft: Draft, execution: Execution, reason: str) -> None:
+        """End what only waits; ask the worker to end what may run."""
+        if execution.state is State.CANCELLING:
+            return
+        if not execution.is_leased:
+            self._end(
+                draft,
+                execution,
+                Result(move=Move.CANCEL, finished_at=draft.now, error=reason),
+            )
+            return
+        execution.move(Move.ASK_CANCEL)
+        execution.cancel_reason = reason
+        draft.note_moved(execution)
+        draft.messages.append(
+            CancelWanted(execution.session_id, execution.fence, reason)
+        )
+
+    def _lose(self, draft: Draft, execution: Execution, reason: str) -> None:
+        self._live.lost[execution.fence] = execution
+        result = Result(
+            move=Move.LOSE,
+            finished_at=draft.now,
+            error=f"its end is not known: {reason}",
+        )
+        self._end(draft, execution, result)
+
+    def _end(self, draft: Draft, execution: Execution, result: Result) -> None:
+        was_lost = execution.state is State.LOST
+        execution.move(result.move)
+        if result.started_at is not None:
+            execution.started_at = result.started_at
+        draft.note_ended(execution, result)
+        self._drop_lease(execution)
+        self._live.executions.pop(execution.id, None)
+        if was_lost:
+            self._live.lost.pop(execution.fence, None)
+        self._count(draft, execution, result, was_lost=was_lost)
+        draft.facts.append(
+            ExecutionFinished(
+                execution,
+                execution.state,
+                execution.worker,
+                execution.attempt,
+                execution.started_at,
+                result,
+            )
+        )
+
+    def _count(
+        self, draft: Draft, execution: Execution, result: Result, *, was_lost: bool
+    ) -> None:
+        queue = self._waiting.queues[execution.queue]
+        succeeded = execution.state is State.SUCCEEDED
+        queue.completed += 1 if succeeded else 0
+        queue.failed += 0 if succeeded or was_lost else 1
+        queue.failed -= 1 if was_lost and succeeded else 0
+        draft.queues[queue.name] = queue
+        job = self._live.job_of(execution)
+        if job is None:
+            return
+        job.active.pop(execution.seq, None)
+        count = job.recount if was_lost else job.count
+        count(execution.state, ended_at=result.finished_at, error=result.error)
+        draft.statistics[job.job_id] = job
+
+    def _drop_lease(self, execution: Execution) -> None:
+        self._live.by_fence.pop(execution.fence, None)
+        session = self._live.sessions.get(execution.session_id)
+        if session is not None:
+            session.leases.pop(execution.fence, None)

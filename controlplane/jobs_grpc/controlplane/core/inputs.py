@@ -1,0 +1,175 @@
+"""Everything that can be asked of the core or told to it.
+
+Ids and instants come in with the input: the core mints neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .execution import Result
+from .job import JobKey, JobSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyJobs:
+    """Create or update definitions, all or none; answers `tuple[Applied, ...]`.
+
+    `sources` says for each spec who owns it: "api", or "folder:<file>".
+    """
+
+    specs: tuple[JobSpec, ...]
+    sources: tuple[str, ...]
+    validate_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of one definition: "created", "updated" or "unchanged"."""
+
+    key: JobKey
+    outcome: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Remove a definition; answers `None`."""
+
+    key: JobKey
+
+
+@dataclass(frozen=True, slots=True)
+class SetJobEnabled:
+    """Let schedules start the job, or not; answers `None`."""
+
+    key: JobKey
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One execution to create. Either `name` (a stored job) or `spec` is given."""
+
+    id: str
+    name: str = ""
+    spec: JobSpec | None = None
+    params: Mapping[str, Any]
+    not_before: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Create executions, all or none; answers their ids in order."""
+
+    namespace: str
+    workspace: str
+    trigger: str
+    requested_by: str
+    submissions: tuple[Submission, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """End an execution by id, or all of a job; answers the ids concerned."""
+
+    namespace: str
+    execution_id: str = ""
+    job: JobKey | None = None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """An attempt that a worker still holds. `phase`: leased, starting, running, finished."""
+
+    fence: int
+    phase: str
+    started_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSession:
+    """A worker says hello on a new stream; answers the id of its session."""
+
+    stream: int
+    # Its session's id, if none lives on.
+    new_session_id: str
+    worker_id: str
+    worker: str
+    labels: Mapping[str, str]
+    slots: int
+    functions: tuple[str, ...]
+    held: tuple[Held, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A heartbeat arrived."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClosed:
+    """The stream of a session broke; the session lives on until its time is up."""
+
+    session_id: str
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession:
+    """The worker said goodbye."""
+
+    session_id: str
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """May this attempt begin?"""
+
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The attempt has begun."""
+
+    fence: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The attempt has ended."""
+
+    fence: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What a worker tells about its attempts, in order."""
+
+    session_id: str
+    reports: tuple[Starting | Started | Finished, ...]
+
+
+Input = (
+    ApplyJobs
+    | DeleteJob
+    | SetJobEnabled
+    | Submit
+    | Cancel
+    | OpenSession
+    | Beat
+    | StreamClosed
+    | CloseSession
+    | Reports
+)

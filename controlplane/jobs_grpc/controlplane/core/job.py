@@ -1,0 +1,189 @@
+"""What is to be run, and where it may run.
+
+A `JobSpec` is one revision of a definition as the core needs it: values parsed, defaults
+filled in. It is built from the job document at the edge and never changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from jobs_grpc.schedule import Rule
+
+STANDALONE: Final = "_standalone_"
+_PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+JobKey = tuple[str, str, str]
+"""Namespace, workspace, name."""
+
+
+class Delivery(StrEnum):
+    """What may happen when nobody knows whether an attempt ran.
+
+    `at_most_once`: it is never run again; `at_least_once`: it is.
+    """
+
+    AT_MOST_ONCE = "at_most_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+class CatchUp(StrEnum):
+    """What becomes of due times that passed while the control plane was down."""
+
+    NONE = "none"
+    LATEST = "latest"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a worker is to do, complete: no placeholder is left in it."""
+
+    type: str
+    line: str = ""
+    argv: tuple[str, ...] = ()
+    script: str = ""
+    interpreter: str = ""
+    function: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_dir: str = ""
+    stdin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSpec:
+    """One rule of a job; `id` stays the same as long as the rule means the same."""
+
+    id: str
+    name: str
+    rule: Rule
+    params: Mapping[str, Any]
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """One revision of a job. Durations are microseconds, sizes are bytes."""
+
+    namespace: str
+    workspace: str
+    name: str
+    document_json: str
+    enabled: bool
+    work: Work
+    # Placeholder values that the workspace gives.
+    variables: Mapping[str, str]
+    # Default values of the declared params.
+    params: Mapping[str, Any]
+    has_declared_params: bool
+    schedules: tuple[ScheduleSpec, ...]
+    # How many executions may be active when a schedule starts another; 1 is "skip".
+    max_active: int
+    catch_up: CatchUp
+    catch_up_window: int
+    catch_up_max: int
+    queue: str
+    priority: int
+    timeout: int
+    delivery: Delivery
+    cancel_signal: str
+    cancel_grace: int
+    output_limit: int
+    selector: Mapping[str, str]
+    labels: Mapping[str, str]
+    description: str
+    # Some text of the work has placeholders; else `work` is ready as it is.
+    is_templated: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        work = self.work
+        texts = (*work.environment.values(), work.working_dir, work.stdin, *work.argv)
+        object.__setattr__(self, "is_templated", any("{{" in text for text in texts))
+
+    @property
+    def key(self) -> JobKey:
+        return (self.namespace, self.workspace, self.name)
+
+
+class UnresolvedError(Exception):
+    """A placeholder has no value."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"placeholder {{{{{name}}}}} has no value: it is no built-in "
+            "(workspace_name, job_name, namespace), no param and no variable"
+        )
+        self.name = name
+
+
+def text_of(value: object) -> str:
+    """Return a param as text: as it is, or as JSON where it is no text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def resolve(spec: JobSpec, params: Mapping[str, Any]) -> Work:
+    """Return the work of one execution with every placeholder replaced.
+
+    Values never go into a command line or a script: those run through a shell, and a
+    value in a shell's text is an injection. They reach it through the environment.
+
+    Raises:
+        UnresolvedError: a name is neither built in, nor a param, nor a variable.
+    """
+    if not spec.is_templated:
+        return spec.work
+    values = dict(spec.variables)
+    values.update((key, text_of(value)) for key, value in params.items())
+    values["workspace_name"] = spec.workspace
+    values["job_name"] = spec.name
+    values["namespace"] = spec.namespace
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in values:
+            raise UnresolvedError(name)
+        return values[name]
+
+    def filled(text: str) -> str:
+        return _PLACEHOLDER.sub(value_of, text)
+
+    work = spec.work
+    return Work(
+        type=work.type,
+        line=work.line,
+        argv=tuple(filled(word) for word in work.argv),
+        script=work.script,
+        interpreter=work.interpreter,
+        function=work.function,
+        environment={key: filled(text) for key, text in work.environment.items()},
+        working_dir=filled(work.working_dir),
+        stdin=filled(work.stdin),
+    )
+
+
+def schedule_id(key: JobKey, identity: str) -> str:
+    """Return the id of a schedule: a hash, so that no store is needed to mint it.
+
+    `identity` is the schedule's name where it has one, else the rule's canonical form.
+    """
+    text = "\x1f".join((*key, identity))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def execution_id(schedule: str, due_at: int) -> str:
+    """Return the UUID-shaped id of the execution of one due time.
+
+    It is computed, not drawn: a leader that must decide the same due time again names
+    the same execution.
+    """
+    text = f"{schedule}\x1f{due_at}"
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return "-".join(
+        (digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:])
+    )

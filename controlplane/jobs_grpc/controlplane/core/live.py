@@ -1,0 +1,171 @@
+"""Everything a term holds in memory: what can still change.
+
+Jobs and their schedules, executions that are not final, sessions. Whatever is over lives
+in the store only, so memory follows the work at hand and not the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from .execution import Execution
+from .job import JobKey, JobSpec, ScheduleSpec
+from .rows import JobRow, ScheduleRow, StatisticsRow
+from .states import FAILURES, State
+
+# Numbers of one term; 10^12 of them last three years at 10,000 a second.
+_NUMBERS_PER_TERM: Final = 1_000_000_000_000
+
+
+class Sequence:
+    """Numbers that only grow, over all terms, without asking the store.
+
+    The term is the high part, so a new leader's first number is above every number of
+    every leader before it: that is what makes a fence a fence.
+    """
+
+    def __init__(self, term: int) -> None:
+        self._next = term * _NUMBERS_PER_TERM
+
+    def take(self) -> int:
+        self._next += 1
+        return self._next
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Job:
+    """A definition with its counters and what runs of it."""
+
+    job_id: int
+    spec: JobSpec
+    revision: int
+    override: bool | None
+    source: str
+    created_at: int
+    updated_at: int
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+    active: dict[int, Execution] = field(default_factory=dict)
+    run_count: int = 0
+    success_count: int = 0
+    failure_count: int = 0
+    last_run_at: int | None = None
+    last_success_at: int | None = None
+    last_failure_at: int | None = None
+    last_error: str = ""
+    last_state: str = ""
+    # The due time last started, so that two rules naming one instant start one run.
+    last_due_started: int | None = None
+
+    @property
+    def enabled(self) -> bool:
+        return self.spec.enabled if self.override is None else self.override
+
+    def count(self, state: State, *, ended_at: int, error: str) -> None:
+        """Count a finished execution."""
+        self.run_count += 1
+        self._remember(state, ended_at=ended_at, error=error)
+
+    def recount(self, state: State, *, ended_at: int, error: str) -> None:
+        """A lost execution turned out to have ended: its failure is taken back."""
+        self.failure_count -= 1
+        self._remember(state, ended_at=ended_at, error=error)
+
+    def _remember(self, state: State, *, ended_at: int, error: str) -> None:
+        self.last_state = state.value
+        self.last_run_at = ended_at
+        if state is State.SUCCEEDED:
+            self.success_count += 1
+            self.last_success_at = ended_at
+            self.last_error = ""
+        elif state in FAILURES:
+            self.failure_count += 1
+            self.last_failure_at = ended_at
+            self.last_error = error
+
+    def row(self) -> JobRow:
+        namespace, workspace, name = self.spec.key
+        return JobRow(
+            self.job_id,
+            namespace,
+            workspace,
+            name,
+            self.revision,
+            self.spec.document_json,
+            None if self.override is None else int(self.override),
+            int(self.enabled),
+            self.source,
+            self.created_at,
+            self.updated_at,
+        )
+
+    def statistics_row(self) -> StatisticsRow:
+        return StatisticsRow(
+            self.job_id,
+            self.run_count,
+            self.success_count,
+            self.failure_count,
+            self.last_run_at,
+            self.last_success_at,
+            self.last_failure_at,
+            self.last_error,
+            self.last_state,
+        )
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Schedule:
+    """A rule of a job. `cursor` is the last instant that is decided."""
+
+    job: Job
+    spec: ScheduleSpec
+    cursor: int
+
+    def row(self) -> ScheduleRow:
+        return ScheduleRow(self.spec.id, self.job.job_id, self.spec.name, self.cursor)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Session:
+    """A worker's logical connection. It outlives streams, and dies of silence."""
+
+    id: str
+    worker_id: str
+    worker: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    slots: int = 0
+    functions: frozenset[str] = frozenset()
+    version: str = ""
+    # Which stream carries it now; `None` while it has none.
+    stream: int | None = None
+    connected_at: int = 0
+    last_seen: int
+    leases: dict[int, Execution] = field(default_factory=dict)
+    # Which waiting classes it may serve; filled on demand, see `waiting`.
+    eligible: dict[tuple[object, ...], bool] = field(default_factory=dict)
+
+    @property
+    def free_slots(self) -> int:
+        return self.slots - len(self.leases) if self.stream is not None else 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Live:
+    """The state of a term."""
+
+    sequence: Sequence
+    jobs: dict[JobKey, Job] = field(default_factory=dict)
+    executions: dict[str, Execution] = field(default_factory=dict)
+    by_fence: dict[int, Execution] = field(default_factory=dict)
+    # Lost, but a late result of the fence would still be believed.
+    lost: dict[int, Execution] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    sessions_by_worker: dict[str, Session] = field(default_factory=dict)
+    # (namespace, request id) to execution id: repeated requests, newest last.
+    requests: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def job_of(self, execution: Execution) -> Job | None:
+        """Return the stored job behind an execution, if it (still) has one."""
+        job = self.jobs.get(execution.spec.key)
+        return job if job is not None and job.job_id == execution.job_id else None

@@ -1,0 +1,204 @@
+"""A folder of job files as the source of jobs, watched.
+
+Each pass looks at names, sizes and times, reads what changed, and hands the difference to
+the core. A broken file is reported by name; the jobs it defined before stay as they were,
+and every other file still counts. A job whose file is gone, or whose file no longer
+defines it, is removed, unless somebody else has taken it over since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jobs_grpc.controlplane.core.errors import RefusedError
+from jobs_grpc.controlplane.core.inputs import ApplyJobs, DeleteJob
+from jobs_grpc.controlplane.core.job import JobKey, JobSpec
+from jobs_grpc.jobfile import Defaults, ProblemsError, load_path
+from jobs_grpc.wire.channel import MAX_DOCUMENTS
+
+from .journal import NotLeadingError, OverloadedError
+from .leader import Leader
+from .specs import spec_of
+
+log = logging.getLogger(__name__)
+
+EVERY: Final = 1.0
+SUFFIXES: Final = frozenset({".json", ".yaml", ".yml", ".toml"})
+_SOURCE: Final = "folder:"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    modified: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it was last read. `specs` is None while it is broken."""
+
+    stamp: _Stamp
+    specs: tuple[JobSpec, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass did."""
+
+    applied: int = 0
+    removed: int = 0
+    broken: int = 0
+
+
+class JobsFolder:
+    """Keeps the jobs of a term equal to the files of a folder."""
+
+    def __init__(self, leader: Leader, folder: Path) -> None:
+        self._leader = leader
+        self._folder = folder
+        self._files: dict[Path, _File] = {}
+        self._term = 0
+
+    async def run(self) -> None:
+        """Pass after pass, for ever."""
+        while True:
+            try:
+                done = await self.run_once()
+            except (NotLeadingError, OverloadedError):
+                self._files.clear()
+            except OSError as error:
+                log.warning("the jobs folder %s: %s", self._folder, error)
+            else:
+                if done != Pass():
+                    log.info(
+                        "jobs folder: %d applied, %d removed, %d broken files",
+                        done.applied,
+                        done.removed,
+                        done.broken,
+                    )
+            await asyncio.sleep(EVERY)
+
+    async def run_once(self) -> Pass:
+        """Look once, and bring the jobs in line; `broken` counts newly broken files."""
+        if self._term != self._leader.term:
+            self._files.clear()
+            self._term = self._leader.term
+        stamps = await asyncio.to_thread(_stamps, self._folder)
+        if {path: file.stamp for path, file in self._files.items()} == stamps:
+            return Pass()
+        changed = {
+            path: stamp
+            for path, stamp in stamps.items()
+            if path not in self._files or self._files[path].stamp != stamp
+        }
+        read = await asyncio.to_thread(_read_all, changed)
+        broken = sum(1 for file in read.values() if file.specs is None)
+        for path in set(self._files) - set(stamps):
+            del self._files[path]
+        self._files.update(read)
+        applied = await self._apply()
+        removed = await self._remove()
+        return Pass(applied, removed, broken)
+
+    async def _apply(self) -> int:
+        wanted = self._wanted()
+        pairs = list(wanted.values())
+        changed = 0
+        for start in range(0, len(pairs), MAX_DOCUMENTS):
+            batch = pairs[start : start + MAX_DOCUMENTS]
+            changed += await self._apply_batch(batch)
+        return changed
+
+    async def _apply_batch(self, batch: list[tuple[JobSpec, str]]) -> int:
+        try:
+            return await self._submit(batch)
+        except RefusedError as error:
+            if len(batch) == 1:
+                log.warning("%s: %s", batch[0][1].removeprefix(_SOURCE), error.message)
+                return 0
+        # One job that is refused must not keep the others out.
+        changed = 0
+        for one in batch:
+            changed += await self._apply_batch([one])
+        return changed
+
+    async def _submit(self, batch: list[tuple[JobSpec, str]]) -> int:
+        answer = await self._leader.submit(
+            ApplyJobs(
+                specs=tuple(spec for spec, _ in batch),
+                sources=tuple(source for _, source in batch),
+            )
+        )
+        assert isinstance(answer, tuple)
+        return sum(1 for applied in answer if applied.outcome != "unchanged")
+
+    async def _remove(self) -> int:
+        wanted = self._wanted()
+        prefix = f"{_SOURCE}{self._folder}/"
+        broken = {
+            f"{_SOURCE}{path}"
+            for path, file in self._files.items()
+            if file.specs is None
+        }
+        gone = [
+            job.spec.key
+            for job in self._leader.core.live.jobs.values()
+            if job.source.startswith(prefix)
+            and job.source not in broken
+            and job.spec.key not in wanted
+        ]
+        for key in gone:
+            await self._leader.submit(DeleteJob(key))
+        return len(gone)
+
+    def _wanted(self) -> dict[JobKey, tuple[JobSpec, str]]:
+        wanted: dict[JobKey, tuple[JobSpec, str]] = {}
+        for path in sorted(self._files):
+            for spec in self._files[path].specs or ():
+                if spec.key in wanted:
+                    log.warning(
+                        '%s: job "%s" is already defined in %s; give one of them'
+                        " another name",
+                        path,
+                        spec.name,
+                        wanted[spec.key][1].removeprefix(_SOURCE),
+                    )
+                else:
+                    wanted[spec.key] = (spec, f"{_SOURCE}{path}")
+        return wanted
+
+
+def _stamps(folder: Path) -> dict[Path, _Stamp]:
+    found: dict[Path, _Stamp] = {}
+    for path in folder.rglob("*"):
+        relative = path.relative_to(folder)
+        if path.suffix.lower() not in SUFFIXES:
+            continue
+        if any(part.startswith(".") for part in relative.parts):
+            continue
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue
+        found[path] = _Stamp(status.st_mtime_ns, status.st_size)
+    return found
+
+
+def _read_all(changed: dict[Path, _Stamp]) -> dict[Path, _File]:
+    return {path: _File(stamp, _read(path)) for path, stamp in changed.items()}
+
+
+def _read(path: Path) -> tuple[JobSpec, ...] | None:
+    try:
+        loaded = load_path(path, defaults=Defaults())
+        return tuple(spec_of(one.document) for one in loaded)
+    except ProblemsError as error:
+        for problem in error.problems:
+            log.warning("%s", problem)
+    except OSError as error:
+        log.warning("%s: %s", path, error.strerror)
+    return None

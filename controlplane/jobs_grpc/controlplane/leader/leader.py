@@ -1,0 +1,140 @@
+"""Leadership: one term after another, each rebuilt from the store.
+
+Who is authoritative: the store's term row. This process believes that it leads only while
+its term's journal runs; the belief is never enough to write, because every commit checks
+the term.
+
+| event | what happens |
+|---|---|
+| the store fails, a commit fails | the term ends, its uncommitted inputs are refused, the next term loads what is true |
+| another leader took over | the same; the next acquire waits its turn |
+| stop | workers are sent away with a delay, the journal ends, the store is closed by the owner |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from jobs_grpc.controlplane.core.core import Core
+from jobs_grpc.controlplane.core.draft import Step
+from jobs_grpc.controlplane.core.effects import ExecutionFinished, Fact
+from jobs_grpc.controlplane.core.inputs import Input
+from jobs_grpc.controlplane.storage.store import Store, StoreError
+from jobs_grpc.runtime.backoff import Backoff
+from jobs_grpc.runtime.clock import Clock
+from jobs_grpc.runtime.tasks import Supervisor
+
+from .journal import Journal, NotLeadingError
+from .loading import build_core
+from .outboxes import Outboxes
+from .waiters import Waiters
+
+log = logging.getLogger(__name__)
+
+# How often the store is told that this leader lives: the grain at which the next one
+# can tell a restart from an outage.
+RENEW_EVERY: Final = 5.0
+
+Subscriber = Callable[[Fact], None]
+
+
+class Leader:
+    """Holds terms, and gives the rest of the program the way into the current one."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, holder: str, address: str
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._holder = holder
+        self._address = address
+        self._journal: Journal | None = None
+        self._core: Core | None = None
+        self._subscribers: list[Subscriber] = []
+        self.outboxes = Outboxes()
+        self.waiters = Waiters()
+        self.on_change: Callable[[bool], None] = lambda _is_leading: None
+        self.started_at = clock.now()
+
+    @property
+    def term(self) -> int:
+        """The current term; 0 while there is none."""
+        return self._core.term if self._core is not None else 0
+
+    @property
+    def core(self) -> Core:
+        """The live state, to look at. It may be a step ahead of what is committed."""
+        if self._core is None:
+            raise NotLeadingError
+        return self._core
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Hear of every fact, after its commit, in order. Must not block or raise."""
+        self._subscribers.append(subscriber)
+
+    async def submit(self, one: Input) -> object:
+        """Hand an input to the core; return its answer once it is durable."""
+        if self._journal is None:
+            raise NotLeadingError
+        return await self._journal.submit(one)
+
+    def tell(self, one: Input) -> None:
+        """Hand an input to the core that needs no answer."""
+        if self._journal is None:
+            raise NotLeadingError
+        self._journal.tell(one)
+
+    async def run(self) -> None:
+        """Hold one term after another until cancelled."""
+        backoff = Backoff(initial=0.2, cap=5.0)
+        while True:
+            try:
+                await self.run_once()
+            except* StoreError as group:
+                for error in group.exceptions:
+                    log.error("term %s ended: %s", self.term or "-", error)
+            finally:
+                self._step_down()
+            await asyncio.sleep(backoff.next_delay())
+
+    async def run_once(self) -> None:
+        """Win a term, load it, and lead until it ends."""
+        now = self._clock.now()
+        term = await self._store.acquire_term(
+            holder=self._holder, address=self._address, now=now
+        )
+        state = await self._store.load_active()
+        core = build_core(state, term=term, now=self._clock.now())
+        journal = Journal(
+            core=core, store=self._store, clock=self._clock, release=self._release
+        )
+        self._core, self._journal = core, journal
+        self.on_change(True)
+        log.info("leading in term %d with %d jobs", term, len(core.live.jobs))
+        async with Supervisor() as supervisor:
+            supervisor.start(self._renew_forever(term), name="renew term")
+            await journal.run()
+
+    def _step_down(self) -> None:
+        self.on_change(False)
+        self._journal = None
+        self._core = None
+        # Their sessions live in the store; the next term welcomes them back.
+        self.outboxes.send_all_away("the leader changes", 0.5)
+
+    async def _renew_forever(self, term: int) -> None:
+        while True:
+            await self._store.renew_term(term, self._clock.now())
+            await asyncio.sleep(RENEW_EVERY)
+
+    def _release(self, step: Step) -> None:
+        for message in step.messages:
+            self.outboxes.deliver(message)
+        for fact in step.facts:
+            for subscriber in self._subscribers:
+                subscriber(fact)
+            if isinstance(fact, ExecutionFinished):
+                self.waiters.ended(fact.execution.id)

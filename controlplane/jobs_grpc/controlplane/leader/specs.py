@@ -1,0 +1,113 @@
+"""From the job document, which people write, to the spec that the core runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from jobs_grpc.controlplane.core.job import (
+    CatchUp,
+    Delivery,
+    JobKey,
+    JobSpec,
+    ScheduleSpec,
+    Work,
+    schedule_id,
+)
+from jobs_grpc.jobfile import JobDocument
+from jobs_grpc.schedule import parse_duration
+
+# `overlap: allow` without a number.
+_NO_LIMIT: Final = 1_000_000_000
+
+
+def spec_of(document: JobDocument) -> JobSpec:
+    """Return what the core needs of a document."""
+    return JobSpec(
+        namespace=document.namespace,
+        workspace=document.workspace,
+        name=document.name,
+        document_json=document.canonical_json(),
+        enabled=document.enabled,
+        work=_work_of(document),
+        variables=document.variables,
+        params=_defaults_of(document),
+        has_declared_params=bool(document.params),
+        schedules=_schedules_of(document),
+        max_active=(
+            1
+            if document.overlap.policy == "skip"
+            else document.overlap.max or _NO_LIMIT
+        ),
+        catch_up=CatchUp(document.catch_up.mode),
+        catch_up_window=parse_duration(document.catch_up.window),
+        catch_up_max=document.catch_up.limit,
+        queue=document.queue,
+        priority=document.priority,
+        timeout=document.timeout_us,
+        delivery=Delivery(document.effective_delivery),
+        cancel_signal=document.cancel.signal,
+        cancel_grace=document.grace_us,
+        output_limit=document.output_limit_bytes,
+        selector=document.targets.selector,
+        labels=document.labels,
+        description=document.description,
+    )
+
+
+# Executions pinned to old revisions and restarts read the same few documents again.
+@lru_cache(maxsize=1024)
+def document_from_json(text: str) -> JobDocument:
+    """Return the document of a canonical JSON text."""
+    return JobDocument.model_validate_json(text)
+
+
+def spec_from_json(text: str) -> JobSpec:
+    """Return the spec of a canonical JSON text."""
+    return spec_of(JobDocument.model_validate_json(text))
+
+
+def _work_of(document: JobDocument) -> Work:
+    command = document.command
+    line, argv = (command, ()) if isinstance(command, str) else ("", tuple(command))
+    return Work(
+        type=document.type,
+        line=line,
+        argv=argv,
+        script=document.script,
+        interpreter=document.interpreter,
+        function=document.function,
+        environment=document.environment,
+        working_dir=document.working_dir,
+        stdin=document.stdin,
+    )
+
+
+def _defaults_of(document: JobDocument) -> Mapping[str, Any]:
+    return {
+        name: parameter.default
+        for name, parameter in document.params.items()
+        if parameter.default is not None
+    }
+
+
+def _schedules_of(document: JobDocument) -> tuple[ScheduleSpec, ...]:
+    key: JobKey = (document.namespace, document.workspace, document.name)
+    found: dict[str, ScheduleSpec] = {}
+    for parsed in document.schedules:
+        rule = parsed.rule
+        identity = parsed.name or f"{rule.canonical} {rule.timezone}"
+        id_ = schedule_id(key, identity)
+        # The same rule given twice is one rule.
+        found.setdefault(
+            id_,
+            ScheduleSpec(
+                id=id_,
+                name=parsed.name or "",
+                rule=rule,
+                params=parsed.params,
+                enabled=parsed.enabled,
+            ),
+        )
+    return tuple(found.values())

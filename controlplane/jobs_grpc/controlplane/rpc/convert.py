@@ -1,0 +1,223 @@
+"""Between the records of the core and the messages of the contract."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from jobs_grpc.controlplane.core.job import (
+    STANDALONE,
+    JobKey,
+    JobSpec,
+    text_of,
+)
+from jobs_grpc.controlplane.core.rows import (
+    DecisionRow,
+    ExecutionRow,
+    JobRecord,
+    StatisticsRow,
+)
+from jobs_grpc.v1 import (
+    execution_pb2,
+    job_pb2,
+    job_service_pb2,
+    schedule_service_pb2,
+)
+from jobs_grpc.v1.execution_pb2 import ExecutionState, Trigger
+from jobs_grpc.v1.schedule_service_pb2 import DecisionOutcome, SkipReason
+from jobs_grpc.wire.time import duration, timestamp
+
+from .interceptor import principal
+
+
+def namespace_of(given: str) -> str:
+    """Return the namespace of a request: the one it names, else the caller's."""
+    return given or principal().namespace
+
+
+def key_of(ref: job_service_pb2.JobRef) -> JobKey:
+    """Return the key of the job that a request names."""
+    return (namespace_of(ref.namespace), ref.workspace or STANDALONE, ref.name)
+
+
+def state_from_word(word: str) -> ExecutionState.ValueType:
+    """Return the contract's value of a state; unspecified for the empty word."""
+    if not word:
+        return ExecutionState.EXECUTION_STATE_UNSPECIFIED
+    return ExecutionState.Value(f"EXECUTION_STATE_{word.upper()}")
+
+
+def _instant(microseconds: int | None) -> Timestamp | None:
+    return None if microseconds is None else timestamp(microseconds)
+
+
+def execution(row: ExecutionRow) -> execution_pb2.Execution:
+    """Return an execution as the contract tells it."""
+    message = execution_pb2.Execution(
+        id=row.id,
+        namespace=row.namespace,
+        workspace=row.workspace,
+        job=row.job,
+        job_revision=row.revision,
+        state=state_from_word(row.state),
+        trigger=Trigger.Value(f"TRIGGER_{row.trigger.upper()}"),
+        queue=row.queue,
+        priority=row.priority,
+        scheduled_for=_instant(row.scheduled_for),
+        created_at=_instant(row.created_at),
+        started_at=_instant(row.started_at),
+        finished_at=_instant(row.finished_at),
+        signal=row.signal,
+        error=row.error,
+        worker=row.worker,
+        attempt=row.attempt,
+        fence=row.fence,
+        result_json=row.result_json,
+        params=_params(row.params_json),
+        requested_by=row.requested_by,
+        schedule_id=row.schedule_id,
+        output_dropped=row.output_dropped,
+        type=row.type,
+    )
+    if row.exit_code is not None:
+        message.exit_code = row.exit_code
+    if row.output_bytes is not None:
+        message.output_bytes = row.output_bytes
+    if row.cpu_user is not None:
+        message.usage.CopyFrom(
+            execution_pb2.Usage(
+                cpu_user=duration(row.cpu_user),
+                cpu_system=duration(row.cpu_system or 0),
+                peak_memory_bytes=row.peak_memory or 0,
+            )
+        )
+    if row.receipt_json:
+        message.receipt.CopyFrom(receipt_from_json(row.receipt_json))
+    return message
+
+
+def _params(text: str) -> dict[str, str]:
+    if text == "{}":
+        return {}
+    values: dict[str, Any] = json.loads(text)
+    return {name: text_of(value) for name, value in values.items()}
+
+
+def receipt_to_json(message: execution_pb2.KillReceipt) -> str:
+    """Return a receipt as it is kept."""
+    return json.dumps(
+        {
+            "signals": [
+                [one.signal, one.sent_at.ToMicroseconds(), one.processes]
+                for one in message.signals
+            ],
+            "survivors": list(message.survivors),
+            "output_leaked": message.output_leaked,
+        }
+    )
+
+
+def receipt_from_json(text: str) -> execution_pb2.KillReceipt:
+    """Return a receipt as the contract tells it."""
+    kept = json.loads(text)
+    return execution_pb2.KillReceipt(
+        signals=[
+            execution_pb2.KillReceipt.SignalSent(
+                signal=signal, sent_at=timestamp(at), processes=processes
+            )
+            for signal, at, processes in kept["signals"]
+        ],
+        survivors=kept["survivors"],
+        output_leaked=kept["output_leaked"],
+    )
+
+
+def job(record: JobRecord, spec: JobSpec, *, now: int) -> job_pb2.Job:
+    """Return a definition as the contract tells it; next due times are computed."""
+    row = record.job
+    schedules = []
+    for one in spec.schedules:
+        enabled = bool(row.enabled) and one.enabled
+        schedules.append(
+            job_pb2.Schedule(
+                id=one.id,
+                name=one.name,
+                rule=one.rule.canonical,
+                timezone=one.rule.timezone,
+                enabled=enabled,
+                next_due_at=_instant(one.rule.next_after(now) if enabled else None),
+            )
+        )
+    upcoming = [
+        one.next_due_at.ToMicroseconds()
+        for one in schedules
+        if one.HasField("next_due_at")
+    ]
+    return job_pb2.Job(
+        namespace=row.namespace,
+        workspace=row.workspace,
+        name=row.name,
+        revision=row.revision,
+        document_json=row.document_json,
+        type=spec.work.type,
+        description=spec.description,
+        enabled=bool(row.enabled),
+        source=row.source,
+        created_at=_instant(row.created_at),
+        updated_at=_instant(row.updated_at),
+        statistics=_statistics(record.statistics),
+        next_run_at=_instant(min(upcoming, default=None)),
+        active=record.active,
+        schedules=schedules,
+    )
+
+
+def _statistics(row: StatisticsRow) -> job_pb2.JobStatistics:
+    return job_pb2.JobStatistics(
+        run_count=row.run_count,
+        success_count=row.success_count,
+        failure_count=row.failure_count,
+        last_run_at=_instant(row.last_run_at),
+        last_success_at=_instant(row.last_success_at),
+        last_failure_at=_instant(row.last_failure_at),
+        last_error=row.last_error,
+        last_state=state_from_word(row.last_state),
+    )
+
+
+def decision(row: DecisionRow) -> schedule_service_pb2.Decision:
+    """Return what became of a due time, as the contract tells it."""
+    reason = (
+        SkipReason.Value(f"SKIP_REASON_{row.reason.upper()}")
+        if row.reason
+        else SkipReason.SKIP_REASON_UNSPECIFIED
+    )
+    return schedule_service_pb2.Decision(
+        schedule_id=row.schedule_id,
+        namespace=row.namespace,
+        workspace=row.workspace,
+        job=row.job,
+        due_at=_instant(row.due_at),
+        decided_at=_instant(row.decided_at),
+        outcome=DecisionOutcome.Value(f"DECISION_OUTCOME_{row.outcome.upper()}"),
+        reason=reason,
+        execution_id=row.execution_id,
+        holder=row.holder,
+        until=_instant(row.until),
+        due_times=row.due_times or 0,
+    )
+
+
+def page_token(*parts: object) -> str:
+    """Return where a listing goes on; opaque to clients."""
+    return json.dumps(parts)
+
+
+def page_start(token: str) -> list[Any]:
+    """Return the parts of a page token."""
+    start = json.loads(token)
+    if not isinstance(start, list):
+        raise ValueError("no page token of this server")
+    return start

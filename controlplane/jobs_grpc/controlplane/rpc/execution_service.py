@@ -1,0 +1,223 @@
+"""ExecutionService: runs, by hand or by program."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from grpc.aio import ServicerContext
+
+from jobs_grpc.controlplane.core.errors import (
+    AmbiguousIdError,
+    ExecutionNotFoundError,
+    InvalidError,
+)
+from jobs_grpc.controlplane.core.inputs import Cancel, Submission, Submit
+from jobs_grpc.controlplane.core.job import STANDALONE, JobSpec
+from jobs_grpc.controlplane.core.rows import ExecutionRow
+from jobs_grpc.controlplane.core.states import FINAL
+from jobs_grpc.controlplane.leader.leader import Leader
+from jobs_grpc.controlplane.leader.specs import document_from_json, spec_of
+from jobs_grpc.controlplane.storage.store import ExecutionFilter, Store
+from jobs_grpc.jobfile import validate_params
+from jobs_grpc.v1 import execution_service_pb2 as pb
+from jobs_grpc.v1.execution_pb2 import Trigger
+from jobs_grpc.v1.execution_service_pb2_grpc import ExecutionServiceServicer
+from jobs_grpc.wire.channel import MAX_SUBMISSIONS
+from jobs_grpc.wire.states import STATE_WORDS, TRIGGER_WORDS
+from jobs_grpc.wire.time import microseconds
+
+from . import convert
+from .following import Following
+from .interceptor import principal
+from .job_service import page_size, read_document
+
+Context = ServicerContext[Any, Any]
+# Shorter prefixes name something by accident.
+SHORTEST_PREFIX: Final = 4
+LONGEST_WAIT: Final = 60.0
+
+
+async def find_execution(store: Store, namespace: str, prefix: str) -> ExecutionRow:
+    """Return the one execution whose id begins with `prefix`."""
+    wanted = prefix.strip().lower()
+    if len(wanted) < SHORTEST_PREFIX:
+        raise InvalidError(
+            f'"{prefix}" is too short for an execution id',
+            hint=f"give at least {SHORTEST_PREFIX} characters of it",
+            field="execution_id",
+        )
+    found = await store.find_executions(namespace=namespace, prefix=wanted, limit=4)
+    if not found:
+        raise ExecutionNotFoundError(
+            f'execution "{prefix}" not found in namespace "{namespace}"',
+            hint="`jobs-grpc execution list` shows the executions",
+        )
+    if len(found) > 1:
+        names = ", ".join(row.id for row in found[:3])
+        more = ", …" if len(found) > 3 else ""
+        raise AmbiguousIdError(
+            f'"{prefix}" is the beginning of several executions',
+            hint=f"which one: {names}{more}",
+        )
+    return found[0]
+
+
+class ExecutionService(ExecutionServiceServicer):
+    """See the contract."""
+
+    def __init__(self, leader: Leader, store: Store, following: Following) -> None:
+        self._leader = leader
+        self._store = store
+        self._following = following
+
+    async def SubmitExecutions(
+        self, request: pb.SubmitExecutionsRequest, context: Context
+    ) -> pb.SubmitExecutionsResponse:
+        if not 1 <= len(request.submissions) <= MAX_SUBMISSIONS:
+            raise InvalidError(
+                f"{len(request.submissions)} submissions in one request",
+                hint=f"send 1 to {MAX_SUBMISSIONS} at a time",
+                field="submissions",
+            )
+        namespace = convert.namespace_of(request.namespace)
+        workspace = request.workspace or STANDALONE
+        ids: list[str] = [""] * len(request.submissions)
+        fresh: list[tuple[int, Submission]] = []
+        for number, one in enumerate(request.submissions):
+            known = (
+                await self._store.execution_of_request(
+                    namespace=namespace, request_id=one.request_id
+                )
+                if one.request_id
+                else None
+            )
+            if known is None:
+                fresh.append((number, self._submission(one, namespace, workspace)))
+            else:
+                ids[number] = known
+        if fresh:
+            trigger = request.submissions[0].trigger or Trigger.TRIGGER_API
+            created = await self._leader.submit(
+                Submit(
+                    namespace=namespace,
+                    workspace=workspace,
+                    trigger=TRIGGER_WORDS[trigger],
+                    requested_by=principal().name,
+                    submissions=tuple(one for _, one in fresh),
+                )
+            )
+            assert isinstance(created, tuple)
+            for (number, _), id_ in zip(fresh, created, strict=True):
+                ids[number] = id_
+        return pb.SubmitExecutionsResponse(execution_ids=ids)
+
+    async def GetExecution(
+        self, request: pb.GetExecutionRequest, context: Context
+    ) -> pb.GetExecutionResponse:
+        namespace = convert.namespace_of(request.namespace)
+        row = await find_execution(self._store, namespace, request.id)
+        return pb.GetExecutionResponse(execution=convert.execution(row))
+
+    async def ListExecutions(
+        self, request: pb.ListExecutionsRequest, context: Context
+    ) -> pb.ListExecutionsResponse:
+        limit = page_size(request.page_size)
+        before = _before(request.page_token)
+        rows = await self._store.executions(
+            ExecutionFilter(
+                namespace=convert.namespace_of(request.namespace),
+                workspace=request.workspace,
+                job=request.job,
+                states=tuple(STATE_WORDS[state] for state in request.states if state),
+                before=before,
+            ),
+            limit,
+        )
+        return pb.ListExecutionsResponse(
+            executions=[convert.execution(row) for row in rows],
+            next_page_token=(
+                convert.page_token(rows[-1].seq) if len(rows) == limit else ""
+            ),
+        )
+
+    async def CancelExecutions(
+        self, request: pb.CancelExecutionsRequest, context: Context
+    ) -> pb.CancelExecutionsResponse:
+        namespace = convert.namespace_of(request.namespace)
+        reason = f"cancelled by {principal().name}"
+        if request.WhichOneof("subject") == "job":
+            key = (namespace, request.workspace or STANDALONE, request.job)
+            cancel = Cancel(namespace=namespace, job=key, reason=reason)
+        else:
+            row = await find_execution(self._store, namespace, request.execution_id)
+            cancel = Cancel(namespace=namespace, execution_id=row.id, reason=reason)
+        ids = await self._leader.submit(cancel)
+        assert isinstance(ids, tuple)
+        return pb.CancelExecutionsResponse(execution_ids=ids)
+
+    async def WaitExecution(
+        self, request: pb.WaitExecutionRequest, context: Context
+    ) -> pb.WaitExecutionResponse:
+        namespace = convert.namespace_of(request.namespace)
+        timeout = 30.0
+        if request.HasField("timeout"):
+            timeout = min(microseconds(request.timeout) / 1e6, LONGEST_WAIT)
+        row = await find_execution(self._store, namespace, request.id)
+        with self._leader.waiters.expect(row.id) as ended:
+            # Read again: it may have ended before the waiter stood.
+            row = await find_execution(self._store, namespace, row.id)
+            if row.state not in FINAL and timeout > 0:
+                await asyncio.wait([ended], timeout=timeout)
+                row = await find_execution(self._store, namespace, row.id)
+        return pb.WaitExecutionResponse(execution=convert.execution(row))
+
+    async def FollowOutput(
+        self, request: pb.FollowOutputRequest, context: Context
+    ) -> AsyncIterator[pb.FollowOutputResponse]:
+        namespace = convert.namespace_of(request.namespace)
+        row = await find_execution(self._store, namespace, request.execution_id)
+        async for message in self._following.follow(row, request):
+            yield message
+
+    def _submission(
+        self, one: pb.Submission, namespace: str, workspace: str
+    ) -> Submission:
+        spec: JobSpec | None = None
+        name = one.job
+        if one.WhichOneof("subject") == "document_json":
+            name = ""
+            document = read_document(one.document_json, origin="", namespace=namespace)
+            spec = spec_of(document)
+        stored = self._leader.core.live.jobs.get((namespace, workspace, name))
+        known = spec or (stored.spec if stored is not None else None)
+        params = {} if known is None else known.params
+        if known is not None and (one.params or known.has_declared_params):
+            document = document_from_json(known.document_json)
+            params = validate_params(document, dict(one.params))
+        return Submission(
+            id=str(uuid.uuid4()),
+            name=name,
+            spec=spec,
+            params=params,
+            not_before=(
+                microseconds(one.not_before) if one.HasField("not_before") else None
+            ),
+            request_id=one.request_id or None,
+        )
+
+
+def _before(token: str) -> int | None:
+    if not token:
+        return None
+    try:
+        (before,) = convert.page_start(token)
+        return int(before)
+    except (ValueError, TypeError):
+        raise InvalidError(
+            "the page token is not one of this server",
+            hint="begin the listing again without it",
+            field="page_token",
+        ) from None

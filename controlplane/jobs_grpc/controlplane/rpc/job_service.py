@@ -1,0 +1,180 @@
+"""JobService: definitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grpc.aio import ServicerContext
+
+from jobs_grpc.controlplane.core.errors import InvalidError, JobNotFoundError
+from jobs_grpc.controlplane.core.inputs import (
+    Applied,
+    ApplyJobs,
+    DeleteJob,
+    SetJobEnabled,
+)
+from jobs_grpc.controlplane.core.job import JobKey
+from jobs_grpc.controlplane.core.rows import JobRecord
+from jobs_grpc.controlplane.leader.leader import Leader
+from jobs_grpc.controlplane.leader.specs import document_from_json, spec_of
+from jobs_grpc.controlplane.storage.store import Store
+from jobs_grpc.jobfile import Defaults, JobDocument, Problem, ProblemsError, load_text
+from jobs_grpc.runtime.clock import Clock
+from jobs_grpc.v1 import job_pb2
+from jobs_grpc.v1 import job_service_pb2 as pb
+from jobs_grpc.v1.job_service_pb2_grpc import JobServiceServicer
+from jobs_grpc.wire.channel import DEFAULT_PAGE, MAX_DOCUMENTS, MAX_PAGE
+
+from . import convert
+
+Context = ServicerContext[Any, Any]
+
+
+def page_size(asked: int) -> int:
+    """Return how many entries a page has: what was asked for, within bounds."""
+    return min(asked, MAX_PAGE) if asked > 0 else DEFAULT_PAGE
+
+
+def read_document(text: str, *, origin: str, namespace: str) -> JobDocument:
+    """Return a document that came over the wire, or raise `ProblemsError`."""
+    loaded = load_text(
+        text, origin=origin, format="json", defaults=Defaults(namespace=namespace)
+    )
+    if len(loaded) != 1:
+        message = "must be one job, not a workspace or a list"
+        raise ProblemsError([Problem(origin, None, None, "", message)])
+    return loaded[0].document
+
+
+class JobService(JobServiceServicer):
+    """See the contract."""
+
+    def __init__(self, leader: Leader, store: Store, clock: Clock) -> None:
+        self._leader = leader
+        self._store = store
+        self._clock = clock
+
+    async def ApplyJobs(
+        self, request: pb.ApplyJobsRequest, context: Context
+    ) -> pb.ApplyJobsResponse:
+        if len(request.documents) > MAX_DOCUMENTS:
+            raise InvalidError(
+                f"{len(request.documents)} documents in one request",
+                hint=f"send at most {MAX_DOCUMENTS} at a time",
+                field="documents",
+            )
+        namespace = convert.namespace_of(request.namespace)
+        problems: list[Problem] = []
+        specs = []
+        for number, document in enumerate(request.documents):
+            origin = document.origin or f"documents[{number}]"
+            try:
+                specs.append(
+                    spec_of(
+                        read_document(document.json, origin=origin, namespace=namespace)
+                    )
+                )
+            except ProblemsError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise ProblemsError(problems)
+        applied = await self._leader.submit(
+            ApplyJobs(
+                specs=tuple(specs),
+                sources=("api",) * len(specs),
+                validate_only=request.validate_only,
+            )
+        )
+        assert isinstance(applied, tuple)
+        return pb.ApplyJobsResponse(results=[_result(one) for one in applied])
+
+    async def GetJob(
+        self, request: pb.GetJobRequest, context: Context
+    ) -> pb.GetJobResponse:
+        return pb.GetJobResponse(job=await self._job(convert.key_of(request.job)))
+
+    async def ListJobs(
+        self, request: pb.ListJobsRequest, context: Context
+    ) -> pb.ListJobsResponse:
+        limit = page_size(request.page_size)
+        after = ("", "")
+        if request.page_token:
+            after = _start(request.page_token)
+        found: list[job_pb2.Job] = []
+        while len(found) < limit:
+            records = await self._store.jobs(
+                namespace=convert.namespace_of(request.namespace),
+                workspace=request.workspace,
+                after=after,
+                limit=limit,
+            )
+            for record in records:
+                after = (record.job.workspace, record.job.name)
+                message = self._message(record, labels=request.labels)
+                if message is not None:
+                    found.append(message)
+                if len(found) == limit:
+                    break
+            if len(records) < limit:
+                return pb.ListJobsResponse(
+                    jobs=found,
+                    next_page_token=(
+                        convert.page_token(*after) if len(found) == limit else ""
+                    ),
+                )
+        return pb.ListJobsResponse(
+            jobs=found, next_page_token=convert.page_token(*after)
+        )
+
+    async def DeleteJob(
+        self, request: pb.DeleteJobRequest, context: Context
+    ) -> pb.DeleteJobResponse:
+        await self._leader.submit(DeleteJob(convert.key_of(request.job)))
+        return pb.DeleteJobResponse()
+
+    async def SetJobEnabled(
+        self, request: pb.SetJobEnabledRequest, context: Context
+    ) -> pb.SetJobEnabledResponse:
+        key = convert.key_of(request.job)
+        await self._leader.submit(SetJobEnabled(key, request.enabled))
+        return pb.SetJobEnabledResponse(job=await self._job(key))
+
+    async def _job(self, key: JobKey) -> job_pb2.Job:
+        record = await self._store.job(key)
+        if record is None:
+            raise JobNotFoundError(
+                f'job "{key[2]}" not found in namespace "{key[0]}", workspace "{key[1]}"',
+                hint="`jobs-grpc list` shows the jobs",
+            )
+        message = self._message(record)
+        assert message is not None
+        return message
+
+    def _message(self, record: JobRecord, *, labels: Any = ()) -> job_pb2.Job | None:
+        spec = spec_of(document_from_json(record.job.document_json))
+        for wanted in labels:
+            name, has_value, value = wanted.partition("=")
+            if name not in spec.labels or (has_value and spec.labels[name] != value):
+                return None
+        return convert.job(record, spec, now=self._clock.now())
+
+
+def _start(token: str) -> tuple[str, str]:
+    try:
+        workspace, name = convert.page_start(token)
+    except ValueError:
+        raise InvalidError(
+            "the page token is not one of this server",
+            hint="begin the listing again without it",
+            field="page_token",
+        ) from None
+    return str(workspace), str(name)
+
+
+def _result(applied: Applied) -> pb.ApplyJobsResponse.Result:
+    namespace, workspace, name = applied.key
+    return pb.ApplyJobsResponse.Result(
+        job=pb.JobRef(namespace=namespace, workspace=workspace, name=name),
+        outcome=pb.ApplyOutcome.Value(f"APPLY_OUTCOME_{applied.outcome.upper()}"),
+        revision=applied.revision,
+    )

@@ -1,0 +1,79 @@
+"""Output from the workers: chunks in, acknowledgements out, both beside the core."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import grpc
+from grpc.aio import EOF, ServicerContext
+
+from jobs_grpc.controlplane.output import (
+    Ack,
+    Chunk,
+    Ingest,
+    Lane,
+    LogKey,
+    OutputError,
+    Stream,
+)
+from jobs_grpc.v1 import worker_service_pb2 as pb
+from jobs_grpc.v1.execution_pb2 import OutputStream
+from jobs_grpc.wire.time import microseconds
+
+_STREAMS: Final = {
+    OutputStream.OUTPUT_STREAM_STDOUT: Stream.STDOUT,
+    OutputStream.OUTPUT_STREAM_STDERR: Stream.STDERR,
+    OutputStream.OUTPUT_STREAM_SYSTEM: Stream.SYSTEM,
+}
+
+
+class Pushing:
+    """Serves the output streams of workers."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+
+    async def push(self, context: ServicerContext[Any, Any]) -> None:
+        """Store what comes and say what is durable, until the worker ends the stream."""
+        lane = self._ingest.open_lane()
+        reader = asyncio.create_task(self._read(context, lane), name="output reader")
+        try:
+            while True:
+                acks = await lane.acks()
+                if not acks:
+                    return
+                for ack in acks:
+                    await context.write(_message(ack))
+        finally:
+            reader.cancel()
+            await asyncio.wait([reader])
+            lane.close()
+
+    async def _read(self, context: ServicerContext[Any, Any], lane: Lane) -> None:
+        try:
+            while True:
+                message = await context.read()
+                if message is EOF:
+                    break
+                await lane.put(_chunk(message))
+        except (grpc.RpcError, OutputError) as error:
+            if isinstance(error, OutputError):
+                lane.fail(error)
+                return
+        lane.close()
+
+
+def _chunk(message: pb.OutputChunk) -> Chunk:
+    return Chunk(
+        key=LogKey(message.execution_id, message.attempt),
+        fence=message.fence,
+        stream=_STREAMS.get(message.stream, Stream.SYSTEM),
+        offset=message.offset,
+        time_us=microseconds(message.time),
+        data=message.data,
+    )
+
+
+def _message(ack: Ack) -> pb.OutputAck:
+    return pb.OutputAck(fence=ack.fence, offset=ack.offset, refused=ack.refused)

@@ -1,0 +1,248 @@
+"""A store in memory: the same verbs, the same refusals, gone with the process.
+
+It is what tests and simulations of everything above the store run on, so it passes the
+contract suite of the durable ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from jobs_grpc.controlplane.core.job import JobKey
+from jobs_grpc.controlplane.core.rows import (
+    ActiveState,
+    Changes,
+    DecisionRow,
+    ExecutionRow,
+    JobRecord,
+    JobRow,
+    QueueRow,
+    ScheduleRow,
+    StatisticsRow,
+    WorkerRow,
+)
+
+from .store import (
+    DecisionFilter,
+    ExecutionFilter,
+    QueueDepth,
+    StoreFailedError,
+    TermEndedError,
+)
+
+
+class MemoryStore:
+    """See `storage.store.Store`."""
+
+    def __init__(self) -> None:
+        self._epoch = 0
+        self._jobs: dict[int, JobRow] = {}
+        self._documents: dict[tuple[int, int], str] = {}
+        self._statistics: dict[int, StatisticsRow] = {}
+        self._schedules: dict[str, ScheduleRow] = {}
+        self._decisions: dict[tuple[str, int], DecisionRow] = {}
+        self._executions: dict[int, ExecutionRow] = {}
+        self._ids: dict[str, int] = {}
+        self._requests: dict[tuple[str, str], str] = {}
+        self._queues: dict[str, QueueRow] = {}
+        self._workers: dict[str, WorkerRow] = {}
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Nothing to hold."""
+
+    async def close(self) -> None:
+        """Nothing to let go."""
+
+    def describe(self) -> str:
+        return "memory"
+
+    async def acquire_term(self, *, holder: str, address: str, now: int) -> int:
+        del holder, address, now
+        self._epoch += 1
+        return self._epoch
+
+    async def renew_term(self, term: int, now: int) -> None:
+        del now
+        self._check_term(term)
+
+    async def load_active(self) -> ActiveState:
+        active = [
+            row
+            for row in self._executions.values()
+            if row.finished_at is None or row.state == "lost"
+        ]
+        wanted = {(row.job_id, row.revision) for row in active}
+        return ActiveState(
+            jobs=tuple(self._jobs.values()),
+            statistics=tuple(self._statistics.values()),
+            schedules=tuple(self._schedules.values()),
+            executions=tuple(sorted(active)),
+            documents={
+                key: text for key, text in self._documents.items() if key in wanted
+            },
+            queues=tuple(self._queues.values()),
+        )
+
+    async def commit(self, term: int, changes: Changes) -> None:
+        async with self._lock:
+            # Where a durable store waits for its disk, others get their turn here too.
+            await asyncio.sleep(0)
+            self._check_term(term)
+            self._check(changes)
+            self._write_jobs(changes)
+            self._write_executions(changes)
+
+    async def job(self, key: JobKey) -> JobRecord | None:
+        for row in self._jobs.values():
+            if (row.namespace, row.workspace, row.name) == key:
+                return self._record(row)
+        return None
+
+    async def jobs(
+        self, *, namespace: str, workspace: str, after: tuple[str, str], limit: int
+    ) -> Sequence[JobRecord]:
+        found = sorted(
+            (
+                row
+                for row in self._jobs.values()
+                if row.namespace == namespace and workspace in {"", row.workspace}
+            ),
+            key=lambda row: (row.workspace, row.name),
+        )
+        start = bisect_right(found, after, key=lambda row: (row.workspace, row.name))
+        return [self._record(row) for row in found[start : start + limit]]
+
+    async def find_executions(
+        self, *, namespace: str, prefix: str, limit: int
+    ) -> Sequence[ExecutionRow]:
+        found = sorted(
+            (
+                row
+                for row in self._executions.values()
+                if row.namespace == namespace and row.id.startswith(prefix)
+            ),
+            key=lambda row: row.id,
+        )
+        return found[:limit]
+
+    async def executions(
+        self, wanted: ExecutionFilter, limit: int
+    ) -> Sequence[ExecutionRow]:
+        found = [
+            row
+            for row in sorted(self._executions.values(), reverse=True)
+            if row.namespace == wanted.namespace
+            and wanted.workspace in {"", row.workspace}
+            and wanted.job in {"", row.job}
+            and (not wanted.states or row.state in wanted.states)
+            and (wanted.before is None or row.seq < wanted.before)
+        ]
+        return found[:limit]
+
+    async def execution_of_request(
+        self, *, namespace: str, request_id: str
+    ) -> str | None:
+        return self._requests.get((namespace, request_id))
+
+    async def decisions(
+        self, wanted: DecisionFilter, limit: int
+    ) -> Sequence[DecisionRow]:
+        found = sorted(
+            (
+                row
+                for row in self._decisions.values()
+                if row.namespace == wanted.namespace
+                and wanted.workspace in {"", row.workspace}
+                and wanted.job in {"", row.job}
+                and (wanted.start is None or row.due_at >= wanted.start)
+                and (wanted.end is None or row.due_at < wanted.end)
+                and (
+                    wanted.before is None
+                    or (row.due_at, row.schedule_id) < wanted.before
+                )
+            ),
+            key=lambda row: (row.due_at, row.schedule_id),
+            reverse=True,
+        )
+        return found[:limit]
+
+    async def queues(self) -> tuple[Sequence[QueueRow], Sequence[QueueDepth]]:
+        depths: dict[str, list[int]] = {}
+        for row in self._executions.values():
+            if row.finished_at is not None:
+                continue
+            counts = depths.setdefault(row.queue, [0, 0, 0])
+            if row.state in {"scheduled", "retrying"}:
+                counts[0] += 1
+            elif row.phase != "none":
+                counts[2] += 1
+            elif row.state == "pending":
+                counts[1] += 1
+        return (
+            sorted(self._queues.values()),
+            [QueueDepth(name, *counts) for name, counts in depths.items()],
+        )
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        return sorted(self._workers.values(), key=lambda row: (row.name, row.worker_id))
+
+    def _check_term(self, term: int) -> None:
+        if term != self._epoch:
+            raise TermEndedError(f"term {term} is over: a later leader has begun")
+
+    def _check(self, changes: Changes) -> None:
+        """Refuse what the unique keys of a database would refuse."""
+        for row in changes.created:
+            request = (row.namespace, row.request_id)
+            if row.id in self._ids or (row.request_id and request in self._requests):
+                raise StoreFailedError(f"execution {row.id} exists")
+        for decision in changes.decisions:
+            if (decision.schedule_id, decision.due_at) in self._decisions:
+                raise StoreFailedError("the due time is decided already")
+
+    def _write_jobs(self, changes: Changes) -> None:
+        for job in changes.jobs:
+            self._jobs[job.job_id] = job
+            self._documents.setdefault((job.job_id, job.revision), job.document_json)
+        for schedule in changes.schedules:
+            self._schedules[schedule.schedule_id] = schedule
+        for cursor in changes.cursors:
+            old = self._schedules[cursor.schedule_id]
+            self._schedules[cursor.schedule_id] = old._replace(cursor=cursor.cursor)
+        for decision in changes.decisions:
+            self._decisions[(decision.schedule_id, decision.due_at)] = decision
+        self._statistics.update((row.job_id, row) for row in changes.statistics)
+        self._queues.update((row.name, row) for row in changes.queues)
+        self._workers.update((row.worker_id, row) for row in changes.workers)
+        for schedule_id in changes.deleted_schedules:
+            self._schedules.pop(schedule_id, None)
+        for job_id in changes.deleted_jobs:
+            self._jobs.pop(job_id, None)
+            self._statistics.pop(job_id, None)
+
+    def _write_executions(self, changes: Changes) -> None:
+        for row in changes.created:
+            self._executions[row.seq] = ExecutionRow(*row)
+            self._ids[row.id] = row.seq
+            if row.request_id:
+                self._requests[(row.namespace, row.request_id)] = row.id
+        for moved in changes.moved:
+            old = self._executions[moved.seq]
+            self._executions[moved.seq] = old._replace(**moved._asdict())
+        for ended in changes.ended:
+            old = self._executions[ended.seq]
+            self._executions[ended.seq] = old._replace(**ended._asdict())
+
+    def _record(self, row: JobRow) -> JobRecord:
+        statistics = self._statistics.get(row.job_id)
+        if statistics is None:
+            statistics = StatisticsRow(row.job_id, 0, 0, 0, None, None, None, "", "")
+        active = sum(
+            1
+            for one in self._executions.values()
+            if one.job_id == row.job_id and one.finished_at is None
+        )
+        return JobRecord(row, statistics, active)

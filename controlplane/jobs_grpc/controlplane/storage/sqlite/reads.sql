@@ -1,0 +1,131 @@
+-- name: active_jobs
+select
+    job_id, namespace, workspace, name, revision, document_json,
+    enabled_override, enabled, source, created_at, updated_at
+from jobs;
+
+-- name: active_statistics
+select
+    job_id, run_count, success_count, failure_count, last_run_at, last_success_at,
+    last_failure_at, last_error, last_state
+from job_statistics;
+
+-- name: active_schedules
+select schedule_id, job_id, name, cursor from schedules;
+
+-- name: active_executions
+-- What is not final, and what was lost since $1: its late result still counts.
+select * from executions where finished_at is null
+union all
+select * from executions where state = 'lost' and finished_at >= $1
+order by seq;
+
+-- name: active_documents
+select job_id, revision, document_json from job_revisions
+where (job_id, revision) in (
+    select job_id, revision from executions where finished_at is null
+    union
+    select job_id, revision from executions where state = 'lost' and finished_at >= $1
+);
+
+-- name: active_queues
+select name, weight, completed, failed from queues;
+
+-- name: job
+select
+    j.job_id, j.namespace, j.workspace, j.name, j.revision, j.document_json,
+    j.enabled_override, j.enabled, j.source, j.created_at, j.updated_at,
+    j.job_id, coalesce(s.run_count, 0), coalesce(s.success_count, 0),
+    coalesce(s.failure_count, 0), s.last_run_at, s.last_success_at, s.last_failure_at,
+    coalesce(s.last_error, ''), coalesce(s.last_state, ''),
+    (
+        select count(*) from executions as e
+        where e.job_id = j.job_id and e.finished_at is null
+    )
+from jobs as j
+left join job_statistics as s on s.job_id = j.job_id
+where j.namespace = $1 and j.workspace = $2 and j.name = $3;
+
+-- name: jobs
+select
+    j.job_id, j.namespace, j.workspace, j.name, j.revision, j.document_json,
+    j.enabled_override, j.enabled, j.source, j.created_at, j.updated_at,
+    j.job_id, coalesce(s.run_count, 0), coalesce(s.success_count, 0),
+    coalesce(s.failure_count, 0), s.last_run_at, s.last_success_at, s.last_failure_at,
+    coalesce(s.last_error, ''), coalesce(s.last_state, ''),
+    (
+        select count(*) from executions as e
+        where e.job_id = j.job_id and e.finished_at is null
+    )
+from jobs as j
+left join job_statistics as s on s.job_id = j.job_id
+where
+    j.namespace = $1
+    and (j.workspace, j.name) > ($3, $4)
+    and ($2 = '' or j.workspace = $2)
+order by j.workspace, j.name
+limit $5;
+
+-- name: find_executions
+select * from executions
+where id >= $2 and id < $3 and namespace = $1
+order by id
+limit $4;
+
+-- name: executions
+select * from executions
+where
+    namespace = $1
+    and seq < $2
+    and ($3 = '' or workspace = $3)
+    and ($4 = '' or state in (select value from json_each($4)))
+order by seq desc
+limit $5;
+
+-- name: executions_of_job
+select * from executions
+where
+    job = $6
+    and namespace = $1
+    and seq < $2
+    and ($3 = '' or workspace = $3)
+    and ($4 = '' or state in (select value from json_each($4)))
+order by seq desc
+limit $5;
+
+-- name: execution_of_request
+select id from executions where namespace = $1 and request_id = $2;
+
+-- name: decisions
+select
+    schedule_id, due_at, namespace, workspace, job, decided_at,
+    outcome, reason, execution_id, holder, until, due_times
+from decisions
+where
+    ($3 = '' or job = $3)
+    and namespace = $1
+    and ($2 = '' or workspace = $2)
+    and due_at >= $4
+    and due_at < $5
+    and (due_at, schedule_id) < ($6, $7)
+order by due_at desc, schedule_id desc
+limit $8;
+
+-- name: queues
+select name, weight, completed, failed from queues order by name;
+
+-- name: queue_depths
+select
+    queue,
+    count(*) filter (where state in ('scheduled', 'retrying')),
+    count(*) filter (where state = 'pending' and phase = 'none'),
+    count(*) filter (where phase <> 'none')
+from executions
+where finished_at is null
+group by queue;
+
+-- name: workers
+select
+    worker_id, name, labels_json, slots, functions_json, version, connected_at, last_seen_at
+from workers
+order by name, worker_id;

@@ -1,0 +1,172 @@
+"""The `Store` protocol over one SQLite file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jobs_grpc.controlplane.core.job import JobKey
+from jobs_grpc.controlplane.core.rows import (
+    ActiveState,
+    Changes,
+    DecisionRow,
+    ExecutionRow,
+    JobRecord,
+    JobRow,
+    QueueRow,
+    ScheduleRow,
+    StatisticsRow,
+    WorkerRow,
+)
+from jobs_grpc.controlplane.storage.store import (
+    DecisionFilter,
+    ExecutionFilter,
+    QueueDepth,
+)
+
+from .lock import DirectoryLock
+from .reader import Reader
+from .writer import Writer
+
+_FAR: Final = 2**62
+_LOST_KEPT: Final = 7 * 86_400_000_000
+# The first release without the WAL reset bug; the one writer works around it.
+_SOUND_WAL: Final = (3, 51, 3)
+
+
+class SqliteStore:
+    """See `storage.store.Store`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        path = directory / "jobs.db"
+        self._path = path
+        self._lock = DirectoryLock(directory)
+        self._writer = Writer(path)
+        self._reader = Reader(path)
+
+    async def open(self) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock.acquire()
+        await self._writer.open()
+        await self._reader.open()
+        if sqlite3.sqlite_version_info < _SOUND_WAL:
+            logging.getLogger(__name__).debug(
+                "SQLite %s is older than 3.51.3; one connection writes and checkpoints,"
+                " which keeps clear of its WAL reset bug",
+                sqlite3.sqlite_version,
+            )
+
+    async def close(self) -> None:
+        await self._reader.close()
+        await self._writer.close()
+        self._lock.release()
+
+    def describe(self) -> str:
+        return f"sqlite {sqlite3.sqlite_version} ({self._path})"
+
+    async def acquire_term(self, *, holder: str, address: str, now: int) -> int:
+        return await self._writer.acquire_term(holder=holder, address=address, now=now)
+
+    async def renew_term(self, term: int, now: int) -> None:
+        await self._writer.renew_term(term, now)
+
+    async def commit(self, term: int, changes: Changes) -> None:
+        await self._writer.commit(term, changes)
+
+    async def load_active(self) -> ActiveState:
+        fetch = self._reader.fetch
+        lost_since = time.time_ns() // 1_000 - _LOST_KEPT
+        documents = await fetch("active_documents", lost_since)
+        return ActiveState(
+            jobs=tuple(map(JobRow._make, await fetch("active_jobs"))),
+            statistics=tuple(
+                map(StatisticsRow._make, await fetch("active_statistics"))
+            ),
+            schedules=tuple(map(ScheduleRow._make, await fetch("active_schedules"))),
+            executions=tuple(
+                map(ExecutionRow._make, await fetch("active_executions", lost_since))
+            ),
+            documents={(row[0], row[1]): row[2] for row in documents},
+            queues=tuple(map(QueueRow._make, await fetch("active_queues"))),
+        )
+
+    async def job(self, key: JobKey) -> JobRecord | None:
+        rows = await self._reader.fetch("job", *key)
+        return _job_record(rows[0]) if rows else None
+
+    async def jobs(
+        self, *, namespace: str, workspace: str, after: tuple[str, str], limit: int
+    ) -> Sequence[JobRecord]:
+        rows = await self._reader.fetch("jobs", namespace, workspace, *after, limit)
+        return [_job_record(row) for row in rows]
+
+    async def find_executions(
+        self, *, namespace: str, prefix: str, limit: int
+    ) -> Sequence[ExecutionRow]:
+        # Ids are ASCII; "~" sorts after every character of one.
+        rows = await self._reader.fetch(
+            "find_executions", namespace, prefix, prefix + "~", limit
+        )
+        return [ExecutionRow._make(row) for row in rows]
+
+    async def executions(
+        self, wanted: ExecutionFilter, limit: int
+    ) -> Sequence[ExecutionRow]:
+        before = _FAR if wanted.before is None else wanted.before
+        states = json.dumps(wanted.states) if wanted.states else ""
+        parameters: list[Any] = [
+            wanted.namespace,
+            before,
+            wanted.workspace,
+            states,
+            limit,
+        ]
+        name = "executions"
+        if wanted.job:
+            name = "executions_of_job"
+            parameters.append(wanted.job)
+        rows = await self._reader.fetch(name, *parameters)
+        return [ExecutionRow._make(row) for row in rows]
+
+    async def execution_of_request(
+        self, *, namespace: str, request_id: str
+    ) -> str | None:
+        rows = await self._reader.fetch("execution_of_request", namespace, request_id)
+        return rows[0][0] if rows else None
+
+    async def decisions(
+        self, wanted: DecisionFilter, limit: int
+    ) -> Sequence[DecisionRow]:
+        before = wanted.before or (_FAR, "")
+        rows = await self._reader.fetch(
+            "decisions",
+            wanted.namespace,
+            wanted.workspace,
+            wanted.job,
+            -_FAR if wanted.start is None else wanted.start,
+            _FAR if wanted.end is None else wanted.end,
+            *before,
+            limit,
+        )
+        return [DecisionRow._make(row) for row in rows]
+
+    async def queues(self) -> tuple[Sequence[QueueRow], Sequence[QueueDepth]]:
+        totals = await self._reader.fetch("queues")
+        depths = await self._reader.fetch("queue_depths")
+        return (
+            [QueueRow._make(row) for row in totals],
+            [QueueDepth(*row) for row in depths],
+        )
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        return [WorkerRow._make(row) for row in await self._reader.fetch("workers")]
+
+
+def _job_record(row: Sequence[Any]) -> JobRecord:
+    return JobRecord(JobRow._make(row[:11]), StatisticsRow._make(row[11:20]), row[20])

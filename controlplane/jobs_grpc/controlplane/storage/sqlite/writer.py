@@ -1,0 +1,155 @@
+"""The one connection that writes.
+
+It lives in a thread of its own, takes whole transactions, and also checkpoints: before
+SQLite 3.51.3 two connections that write and checkpoint at once can corrupt the file
+(https://sqlite.org/wal.html, "the WAL reset bug"). `synchronous=FULL`: a commit that
+returned survives a power cut.
+
+Rows are bound many at a time. Python's sqlite3 gives the interpreter lock back for every
+statement it steps, and waits for it again; with one statement for dozens of rows the
+event loop is not in that queue thousands of times a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from jobs_grpc.controlplane.core.rows import Changes
+from jobs_grpc.controlplane.storage.statements import load
+from jobs_grpc.controlplane.storage.store import StoreFailedError, TermEndedError
+
+from .migrate import migrate
+
+T = TypeVar("T")
+
+CELL: Final = "main"
+_SETTINGS: Final = (
+    "pragma journal_mode = wal",
+    "pragma synchronous = full",
+    "pragma foreign_keys = on",
+    "pragma busy_timeout = 5000",
+    # 16 MiB of log between checkpoints: fewer pauses, still quick to recover.
+    "pragma wal_autocheckpoint = 4000",
+    "pragma cache_size = -65536",
+    "pragma temp_store = memory",
+)
+
+
+class Writer:
+    """Transactions in order, one at a time, off the event loop."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._statements = load("jobs_grpc.controlplane.storage.sqlite", "writes.sql")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        await self._run(self._open)
+
+    async def close(self) -> None:
+        """Close the connection and end the thread."""
+        if self._connection is not None:
+            await self._run(self._close)
+        self._thread.shutdown(wait=False)
+
+    async def acquire_term(self, *, holder: str, address: str, now: int) -> int:
+        def work(connection: sqlite3.Connection) -> int:
+            row = connection.execute(
+                self._statements["acquire_term"], (CELL, holder, address, now)
+            ).fetchone()
+            return int(row[0])
+
+        return await self._run(lambda: self._transact(work))
+
+    async def renew_term(self, term: int, now: int) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            self._check_term(connection, term)
+            connection.execute(self._statements["renew_term"], (CELL, term, now))
+
+        await self._run(lambda: self._transact(work))
+
+    async def commit(self, term: int, changes: Changes) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            self._check_term(connection, term)
+            self._write(connection, changes)
+
+        await self._run(lambda: self._transact(work))
+
+    def _open(self) -> None:
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False
+        )
+        self._connection = connection
+        for setting in _SETTINGS:
+            connection.execute(setting)
+        found = connection.execute("pragma quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise StoreFailedError(f"{self._path} is damaged: {found}")
+        migrate(connection, where=str(self._path.parent))
+
+    def _close(self) -> None:
+        assert self._connection is not None
+        self._connection.close()
+        self._connection = None
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._connection
+        if connection is None:
+            raise StoreFailedError("the store is closed")
+        try:
+            connection.execute("begin immediate")
+            result = work(connection)
+            connection.execute("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("rollback")
+            raise
+        return result
+
+    def _check_term(self, connection: sqlite3.Connection, term: int) -> None:
+        current = connection.execute(self._statements["check_term"], (CELL, term))
+        if current.fetchone() is None:
+            raise TermEndedError(f"term {term} is over: a later leader has begun")
+
+    def _write(self, connection: sqlite3.Connection, changes: Changes) -> None:
+        def many(name: str, rows: Iterable[Sequence[Any]]) -> None:
+            connection.executemany(self._statements[name], rows)
+
+        if changes.jobs:
+            many("jobs", changes.jobs)
+            many(
+                "job_revisions",
+                (
+                    (job.job_id, job.revision, job.document_json, job.updated_at)
+                    for job in changes.jobs
+                ),
+            )
+        for name in (
+            "schedules",
+            "created",
+            "moved",
+            "ended",
+            "decisions",
+            "cursors",
+            "statistics",
+            "queues",
+            "workers",
+        ):
+            rows = getattr(changes, name)
+            if rows:
+                many(name, rows)
+        many("deleted_schedules", ((one,) for one in changes.deleted_schedules))
+        many("deleted_jobs", ((one,) for one in changes.deleted_jobs))
+        many("deleted_statistics", ((one,) for one in changes.deleted_jobs))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.Error as error:
+            raise StoreFailedError(f"{self._path}: {error}") from error

@@ -1,0 +1,116 @@
+-- name: check_term
+select 1 from term where cell = $1 and epoch = $2;
+
+-- name: acquire_term
+insert into term (cell, epoch, holder, address, renewed_at)
+values ($1, 1, $2, $3, $4)
+on conflict (cell) do update set
+    epoch = term.epoch + 1,
+    holder = excluded.holder,
+    address = excluded.address
+returning epoch;
+
+-- name: renew_term
+update term set renewed_at = $3 where cell = $1 and epoch = $2;
+
+-- name: jobs
+insert into jobs (
+    job_id, namespace, workspace, name, revision, document_json,
+    enabled_override, enabled, source, created_at, updated_at
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+on conflict (job_id) do update set
+    revision = excluded.revision,
+    document_json = excluded.document_json,
+    enabled_override = excluded.enabled_override,
+    enabled = excluded.enabled,
+    source = excluded.source,
+    updated_at = excluded.updated_at;
+
+-- name: job_revisions
+insert into job_revisions (job_id, revision, document_json, created_at)
+values ($1, $2, $3, $4)
+on conflict (job_id, revision) do nothing;
+
+-- name: deleted_jobs
+delete from jobs where job_id = $1;
+
+-- name: deleted_statistics
+delete from job_statistics where job_id = $1;
+
+-- name: schedules
+insert into schedules (schedule_id, job_id, name, cursor) values ($1, $2, $3, $4)
+on conflict (schedule_id) do update set
+    job_id = excluded.job_id,
+    name = excluded.name,
+    cursor = excluded.cursor;
+
+-- name: deleted_schedules
+delete from schedules where schedule_id = $1;
+
+-- name: cursors
+update schedules set cursor = $1 where schedule_id = $2;
+
+-- name: decisions
+insert into decisions (
+    schedule_id, due_at, namespace, workspace, job, decided_at,
+    outcome, reason, execution_id, holder, until, due_times
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
+-- name: created
+insert into executions (
+    seq, id, namespace, workspace, job, job_id, revision, type, "trigger", queue,
+    priority, scheduled_for, created_at, requested_by, schedule_id, request_id,
+    params_json, document_json, state, phase, attempt, fence, worker_id, worker,
+    session_id, started_at, cancel_reason
+) values (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+    $19, $20, $21, $22, $23, $24, $25, $26, $27
+);
+
+-- name: moved
+update executions set
+    state = $1, phase = $2, attempt = $3, fence = $4, worker_id = $5, worker = $6,
+    session_id = $7, started_at = $8, cancel_reason = $9
+where seq = $10;
+
+-- name: ended
+update executions set
+    state = $1, started_at = $2, finished_at = $3, exit_code = $4, signal = $5,
+    error = $6, result_json = $7, output_bytes = $8, output_dropped = $9,
+    cpu_user = $10, cpu_system = $11, peak_memory = $12, receipt_json = $13
+where seq = $14;
+
+-- name: statistics
+insert into job_statistics (
+    job_id, run_count, success_count, failure_count, last_run_at, last_success_at,
+    last_failure_at, last_error, last_state
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (job_id) do update set
+    run_count = excluded.run_count,
+    success_count = excluded.success_count,
+    failure_count = excluded.failure_count,
+    last_run_at = excluded.last_run_at,
+    last_success_at = excluded.last_success_at,
+    last_failure_at = excluded.last_failure_at,
+    last_error = excluded.last_error,
+    last_state = excluded.last_state;
+
+-- name: queues
+insert into queues (name, weight, completed, failed) values ($1, $2, $3, $4)
+on conflict (name) do update set
+    weight = excluded.weight,
+    completed = excluded.completed,
+    failed = excluded.failed;
+
+-- name: workers
+insert into workers (
+    worker_id, name, labels_json, slots, functions_json, version, connected_at, last_seen_at
+) values ($1, $2, $3, $4, $5, $6, $7, $8)
+on conflict (worker_id) do update set
+    name = excluded.name,
+    labels_json = excluded.labels_json,
+    slots = excluded.slots,
+    functions_json = excluded.functions_json,
+    version = excluded.version,
+    connected_at = excluded.connected_at,
+    last_seen_at = excluded.last_seen_at;

@@ -1,0 +1,166 @@
+"""The store, in our own verbs.
+
+Who is authoritative: the store is, over every process that writes to it. A leader holds a
+**term**, a number that grows with each reign; `commit` checks it inside the transaction
+that writes, so a leader that was replaced while it slept cannot write, whatever it
+believes. Reads see committed facts only and never wait for the writer.
+
+| event | what the caller gets |
+|---|---|
+| another process holds the store | `StoreHeldError` at `open` |
+| the data is of a newer version | `StoreVersionError` at `open` |
+| a later term has begun | `TermEndedError` at `commit` and `renew_term` |
+| the disk or the database fails | `StoreFailedError`; whether a commit happened is unknown, so the term is over and the next one loads what is true |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from jobs_grpc.controlplane.core.job import JobKey
+from jobs_grpc.controlplane.core.rows import (
+    ActiveState,
+    Changes,
+    DecisionRow,
+    ExecutionRow,
+    JobRecord,
+    QueueRow,
+    WorkerRow,
+)
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; the message says what to do."""
+
+
+class StoreHeldError(StoreError):
+    """Another process has the store open for writing."""
+
+
+class StoreVersionError(StoreError):
+    """The data was written by a newer version of the program."""
+
+
+class TermEndedError(StoreError):
+    """A later term has begun; nothing was written."""
+
+
+class StoreFailedError(StoreError):
+    """The disk or the database failed; the outcome is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """Which executions to list. Empty fields do not restrict."""
+
+    namespace: str
+    workspace: str = ""
+    job: str = ""
+    states: tuple[str, ...] = ()
+    # Only executions with a smaller number: the page token.
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFilter:
+    """Which decisions to list: due times in [start, end), older than the token."""
+
+    namespace: str
+    workspace: str = ""
+    job: str = ""
+    start: int | None = None
+    end: int | None = None
+    # (due time, schedule id) of the last one seen.
+    before: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """How many executions a queue has in each condition now."""
+
+    queue: str
+    scheduled: int
+    pending: int
+    active: int
+
+
+class Store(Protocol):
+    """See the module's docstring for the guarantees."""
+
+    async def open(self) -> None:
+        """Take hold of the store and bring its schema up to date."""
+        ...
+
+    async def close(self) -> None:
+        """Let go. Idempotent; safe after a failed `open`."""
+        ...
+
+    def describe(self) -> str:
+        """Return what this is, for people: "sqlite 3.40.1 (/var/lib/…)"."""
+        ...
+
+    async def acquire_term(self, *, holder: str, address: str, now: int) -> int:
+        """Begin the next term and return its number; every earlier term is over."""
+        ...
+
+    async def renew_term(self, term: int, now: int) -> None:
+        """Note that the leader is alive, or raise `TermEndedError`.
+
+        An idle leader that was replaced learns it here.
+        """
+        ...
+
+    async def load_active(self) -> ActiveState:
+        """Return all that is not history."""
+        ...
+
+    async def commit(self, term: int, changes: Changes) -> None:
+        """Write all of it durably, or nothing, while `term` is the current one."""
+        ...
+
+    async def job(self, key: JobKey) -> JobRecord | None:
+        """Return a definition with its counters."""
+        ...
+
+    async def jobs(
+        self, *, namespace: str, workspace: str, after: tuple[str, str], limit: int
+    ) -> Sequence[JobRecord]:
+        """Return definitions in the order (workspace, name), after that pair.
+
+        An empty `workspace` means all of them.
+        """
+        ...
+
+    async def find_executions(
+        self, *, namespace: str, prefix: str, limit: int
+    ) -> Sequence[ExecutionRow]:
+        """Return executions whose id begins with `prefix`, in the order of ids."""
+        ...
+
+    async def executions(
+        self, wanted: ExecutionFilter, limit: int
+    ) -> Sequence[ExecutionRow]:
+        """Return executions, newest first."""
+        ...
+
+    async def execution_of_request(
+        self, *, namespace: str, request_id: str
+    ) -> str | None:
+        """Return the id of the execution that a request id created."""
+        ...
+
+    async def decisions(
+        self, wanted: DecisionFilter, limit: int
+    ) -> Sequence[DecisionRow]:
+        """Return decisions, latest due time first."""
+        ...
+
+    async def queues(self) -> tuple[Sequence[QueueRow], Sequence[QueueDepth]]:
+        """Return the totals of queues, and how full they are now."""
+        ...
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        """Return every worker that ever introduced itself, by name."""
+        ...

@@ -1,0 +1,199 @@
+"""Facts as log lines: one line a fact, console or JSON.
+
+Every line of a run begins with `JOB <name>` and carries the execution's id, so that
+`grep "JOB nightly-backup"` tells a job's story. The lines of one step are written with
+one call: at thousands of executions a second a call for each would be what the server
+does all day.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
+
+from jobs_grpc.controlplane.core.effects import (
+    DueTimeSkipped,
+    ExecutionFinished,
+    ExecutionReleased,
+    ExecutionStarted,
+    Fact,
+    JobApplied,
+    JobDeleted,
+    ReportRefused,
+    SessionDisconnected,
+    SessionEnded,
+    SessionOpened,
+)
+from jobs_grpc.controlplane.core.job import STANDALONE, JobKey
+from jobs_grpc.controlplane.core.states import FAILURES, State
+
+# What a line says: level, text, execution id, further fields.
+Line = tuple[int, str, str, Mapping[str, Any]]
+
+
+def _name(key: JobKey) -> str:
+    _, workspace, name = key
+    return name if workspace == STANDALONE else f"{workspace}/{name}"
+
+
+def _started(fact: ExecutionStarted) -> Line:
+    execution = fact.execution
+    text = f"JOB {_name(execution.spec.key)}: started on {fact.worker}"
+    return logging.INFO, text, execution.id, {"attempt": fact.attempt}
+
+
+def _finished(fact: ExecutionFinished) -> Line:
+    execution, result = fact.execution, fact.result
+    level = logging.WARNING if fact.state in FAILURES else logging.INFO
+    text = f"JOB {_name(execution.spec.key)}: {fact.state.value}"
+    if fact.started_at is not None:
+        seconds = (result.finished_at - fact.started_at) / 1_000_000
+        text += f" in {seconds:.3f}s"
+    if result.error and fact.state is not State.SUCCEEDED:
+        text += f": {result.error}"
+    return level, text, execution.id, {"exit_code": result.exit_code}
+
+
+def _skipped(fact: DueTimeSkipped) -> Line:
+    text = f"JOB {_name(fact.key)}: due time skipped ({fact.reason})"
+    level = logging.DEBUG if fact.reason == "disabled" else logging.INFO
+    return level, text, fact.holder, {"due_at": fact.due_at}
+
+
+def _released(fact: ExecutionReleased) -> Line:
+    execution = fact.execution
+    text = f"JOB {_name(execution.spec.key)}: waits again: {fact.reason}"
+    return logging.WARNING, text, execution.id, {"worker": fact.worker}
+
+
+def _applied(fact: JobApplied) -> Line:
+    text = f"JOB {_name(fact.key)}: {fact.outcome}"
+    return logging.INFO, text, "", {"revision": fact.revision}
+
+
+def _deleted(fact: JobDeleted) -> Line:
+    return logging.INFO, f"JOB {_name(fact.key)}: deleted", "", {}
+
+
+def _opened(fact: SessionOpened) -> Line:
+    how = "back" if fact.resumed else "connected"
+    text = f"worker {fact.worker}: {how}, {fact.slots} slots"
+    return logging.INFO, text, "", {"session": fact.session_id}
+
+
+def _disconnected(fact: SessionDisconnected) -> Line:
+    text = f"worker {fact.worker}: stream lost, its work goes on"
+    return logging.WARNING, text, "", {"session": fact.session_id}
+
+
+def _ended(fact: SessionEnded) -> Line:
+    level = logging.WARNING if fact.leases else logging.INFO
+    text = (
+        f"worker {fact.worker}: gone ({fact.reason}), {fact.leases} leases taken back"
+    )
+    return level, text, "", {"session": fact.session_id}
+
+
+def _refused(fact: ReportRefused) -> Line:
+    text = f"a report ({fact.report}) of a stale attempt was refused"
+    return logging.INFO, text, "", {"fence": fact.fence, "session": fact.session_id}
+
+
+# Facts without an entry have no line of their own: another fact tells their story.
+DESCRIPTIONS: Final[Mapping[type[Any], Callable[[Any], Line]]] = {
+    ExecutionStarted: _started,
+    ExecutionFinished: _finished,
+    ExecutionReleased: _released,
+    DueTimeSkipped: _skipped,
+    JobApplied: _applied,
+    JobDeleted: _deleted,
+    SessionOpened: _opened,
+    SessionDisconnected: _disconnected,
+    SessionEnded: _ended,
+    ReportRefused: _refused,
+}
+
+
+class EventLog:
+    """Writes the lines of facts, gathered by `note`, when `flush` is called."""
+
+    def __init__(
+        self, *, json_lines: bool, level: int, to: TextIO | None = None
+    ) -> None:
+        self._format = _json_line if json_lines else _console_line
+        self._level = level
+        self._to = to or sys.stderr
+        self._lines: list[str] = []
+
+    def note(self, fact: Fact) -> None:
+        """Remember the line of a fact."""
+        describe = DESCRIPTIONS.get(type(fact))
+        if describe is not None:
+            line = describe(fact)
+            if line[0] >= self._level:
+                self._lines.append(self._format(line))
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        if self._lines:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            stamp = now.replace("+00:00", "Z")
+            text = "".join(line.replace("\0", stamp, 1) for line in self._lines)
+            self._lines.clear()
+            self._to.write(text)
+            self._to.flush()
+
+
+def _console_line(line: Line) -> str:
+    level, text, execution_id, fields = line
+    tail = f" execution={execution_id}" if execution_id else ""
+    more = "".join(
+        f" {key}={value}" for key, value in fields.items() if value is not None
+    )
+    return f"\0 {logging.getLevelName(level):7} {text}{tail}{more}\n"
+
+
+def _json_line(line: Line) -> str:
+    level, text, execution_id, fields = line
+    record = {"level": logging.getLevelName(level).lower(), "message": text}
+    if execution_id:
+        record["execution"] = execution_id
+    return f'{{"time": "\0", {json.dumps({**record, **fields})[1:]}\n'
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+class _ConsoleFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = datetime.fromtimestamp(record.created, UTC).isoformat(
+            timespec="milliseconds"
+        )
+        text = (
+            f"{stamp.replace('+00:00', 'Z')} {record.levelname:7} {record.getMessage()}"
+        )
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+def configure_logging(*, json_lines: bool, level: int) -> None:
+    """Send what is logged outside of facts (the unexpected) the same way."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if json_lines else _ConsoleFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
