@@ -95,9 +95,8 @@ def to_status(refusal: Refusal) -> grpc.Status:
     return packed
 
 
-def from_error(error: grpc.RpcError) -> Refusal:
+def from_error(error: grpc.aio.AioRpcError) -> Refusal:
     """Return what the server said; without details, what the status code alone says."""
-    assert isinstance(error, grpc.Call)
     code = error.code()
     message = error.details() or code.name
     status = rpc_status.from_call(error)

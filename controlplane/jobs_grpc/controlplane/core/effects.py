@@ -8,14 +8,14 @@ the core may already be one step further when they are read.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .execution import Execution, Result
 from .job import JobKey, Work
 from .states import State
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseGranted:
+class LeaseGranted(NamedTuple):
     """The right to run one attempt. The fields of `execution` that are read never change."""
 
     session_id: str
@@ -25,8 +25,7 @@ class LeaseGranted:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class StartGranted:
+class StartGranted(NamedTuple):
     """An at-most-once attempt may begin: its start is committed."""
 
     session_id: str
@@ -41,8 +40,7 @@ class StartRefused:
     fence: int
 
 
-@dataclass(frozen=True, slots=True)
-class ResultKept:
+class ResultKept(NamedTuple):
     """The result is durable; the worker may forget the attempt."""
 
     session_id: str
@@ -114,15 +112,13 @@ class DueTimeSkipped:
     holder: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionCreated:
+class ExecutionCreated(NamedTuple):
     """An execution exists."""
 
     execution: Execution
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionLeased:
+class ExecutionLeased(NamedTuple):
     """An execution has a worker. `waited` is the time since it was due, µs."""
 
     execution: Execution
@@ -131,8 +127,7 @@ class ExecutionLeased:
     waited: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionStarted:
+class ExecutionStarted(NamedTuple):
     """An attempt has begun, as far as the leader knows."""
 
     execution: Execution
@@ -149,8 +144,7 @@ class ExecutionReleased:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionFinished:
+class ExecutionFinished(NamedTuple):
     """An execution is final (or a lost one was resolved)."""
 
     execution: Execution

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .job import Delivery, JobSpec
 from .rows import CreatedRow, EndedRow, MovedRow
@@ -21,13 +21,12 @@ _WORD: Final[Mapping[State | Phase, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(NamedTuple):
     """How an attempt ended, as its worker tells it. Instants and CPU in microseconds."""
 
     move: Move
-    started_at: int | None = None
     finished_at: int
+    started_at: int | None = None
     exit_code: int | None = None
     signal: str = ""
     error: str = ""

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from .draft import Draft
 from .effects import (
@@ -34,8 +33,7 @@ from .states import Move, Phase, State
 from .waiting import Waiting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(NamedTuple):
     """Why an execution comes to be."""
 
     id: str
@@ -59,7 +57,7 @@ def _explained(execution: Execution, result: Result) -> Result:
             error = f"ended by signal {result.signal}"
         case _:
             error = f"Command failed: exit status {result.exit_code}"
-    return replace(result, error=error)
+    return result._replace(error=error)
 
 
 class Executions:

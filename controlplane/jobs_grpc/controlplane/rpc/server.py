@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.output import Output
@@ -58,7 +57,7 @@ class Server:
         self._server = grpc.aio.server(
             interceptors=(Edge(),), options=list(SERVER_OPTIONS)
         )
-        self._health = health_aio.HealthServicer()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[no-untyped-call]
         _add_services(self._server, parts)
 

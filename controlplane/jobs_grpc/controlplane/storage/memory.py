@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
@@ -142,10 +142,14 @@ class MemoryStore:
         ]
         return found[:limit]
 
-    async def execution_of_request(
-        self, *, namespace: str, request_id: str
-    ) -> str | None:
-        return self._requests.get((namespace, request_id))
+    async def executions_of_requests(
+        self, *, namespace: str, request_ids: Sequence[str]
+    ) -> Mapping[str, str]:
+        return {
+            one: self._requests[(namespace, one)]
+            for one in request_ids
+            if (namespace, one) in self._requests
+        }
 
     async def decisions(
         self, wanted: DecisionFilter, limit: int

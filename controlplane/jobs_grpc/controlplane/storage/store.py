@@ -15,7 +15,7 @@ believes. Reads see committed facts only and never wait for the writer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -145,10 +145,10 @@ class Store(Protocol):
         """Return executions, newest first."""
         ...
 
-    async def execution_of_request(
-        self, *, namespace: str, request_id: str
-    ) -> str | None:
-        """Return the id of the execution that a request id created."""
+    async def executions_of_requests(
+        self, *, namespace: str, request_ids: Sequence[str]
+    ) -> Mapping[str, str]:
+        """Return, for those request ids that created an execution, the execution's id."""
         ...
 
     async def decisions(

@@ -56,6 +56,8 @@ class AttemptLog:
         # The file may end with what was never committed, and look whole.
         self._cut_owed = False
         self._named = False
+        # Where the records of the last group begin that an earlier process wrote.
+        self._unsure_from: int | None = None
 
     @property
     def size(self) -> int:
@@ -99,7 +101,7 @@ class AttemptLog:
             finally:
                 self._disk.close(descriptor)
             self._index, self._fence = found.index, found.fence
-            self._tail = found.end
+            self._tail, self._unsure_from = found.end, found.unsure_from
             self._loaded = True
 
     def read(self, from_offset: int, limit: int) -> list[Content]:
@@ -181,18 +183,25 @@ class AttemptLog:
     def _settle(self, descriptor: int) -> None:
         """Make sure of what was there before.
 
-        It may be the torn tail of a crash, or whole records of a process that was killed
-        before it could sync them. Both must be dealt with before a record is written that
-        calls everything before itself durable.
+        It may be the torn tail of a crash, or whole records of a process that ended before
+        they were synced. Both must be dealt with before a record is written that calls
+        everything before itself durable. The records are written again before the sync:
+        if an earlier sync failed, their pages look clean and no sync writes them.
         """
         if self._settled:
             return
+        end = self._tail.position
         length = self._disk.length(descriptor)
-        if length > self._tail.position:
-            self._disk.cut(descriptor, self._tail.position)
+        if length > end:
+            self._disk.cut(descriptor, end)
         self._cut_owed = False
+        if self._unsure_from is not None:
+            begin = self._unsure_from
+            data = self._disk.read(descriptor, end - begin, begin)
+            self._disk.write(descriptor, data, begin)
         if length:
             self._disk.sync(descriptor)
+        self._unsure_from = None
 
     def _put(self, descriptor: int, plan: Plan) -> None:
         # Whatever happens from here to `commit`, the next write begins with a cut.

@@ -72,9 +72,13 @@ class SparseIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """The good part of a file. `fence` is None while the log is empty."""
+    """The good part of a file. `fence` is None while the log is empty.
+
+    What lies between `unsure_from` and the end is whole, and perhaps in memory only.
+    """
 
     end: Place
+    unsure_from: int
     fence: int | None
     index: SparseIndex
 
@@ -95,11 +99,13 @@ def recover(window: Window, seed: int) -> Recovered:
         if step.back == 0:
             group = Place(step.position, step.offset)
     if first is None or last is None:
-        return Recovered(end=Place(0, 0), fence=None, index=index)
-    end = _end(window, seed, _first_unsure(last, group, damages))
+        return Recovered(end=Place(0, 0), unsure_from=0, fence=None, index=index)
+    unsure = _first_unsure(last, group, damages)
+    end = _end(window, seed, unsure)
     # An index entry behind the cut would send readers into nothing.
     return Recovered(
         end=end,
+        unsure_from=unsure.position,
         fence=first.fence if end.offset else None,
         index=_trimmed(index, end),
     )

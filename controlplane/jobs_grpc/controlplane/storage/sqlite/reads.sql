@@ -93,8 +93,9 @@ where
 order by seq desc
 limit $5;
 
--- name: execution_of_request
-select id from executions where namespace = $1 and request_id = $2;
+-- name: executions_of_requests
+select request_id, id from executions
+where namespace = $1 and request_id in (select value from json_each($2));
 
 -- name: decisions
 select

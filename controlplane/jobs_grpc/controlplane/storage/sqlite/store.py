@@ -6,7 +6,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,11 +134,13 @@ class SqliteStore:
         rows = await self._reader.fetch(name, *parameters)
         return [ExecutionRow._make(row) for row in rows]
 
-    async def execution_of_request(
-        self, *, namespace: str, request_id: str
-    ) -> str | None:
-        rows = await self._reader.fetch("execution_of_request", namespace, request_id)
-        return rows[0][0] if rows else None
+    async def executions_of_requests(
+        self, *, namespace: str, request_ids: Sequence[str]
+    ) -> Mapping[str, str]:
+        rows = await self._reader.fetch(
+            "executions_of_requests", namespace, json.dumps(request_ids)
+        )
+        return {row[0]: row[1] for row in rows}
 
     async def decisions(
         self, wanted: DecisionFilter, limit: int

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from jobs_grpc.controlplane.core.rows import Changes
-from jobs_grpc.controlplane.storage.statements import load
+from jobs_grpc.controlplane.storage.statements import ManyRows, load
 from jobs_grpc.controlplane.storage.store import StoreFailedError, TermEndedError
 
 from .migrate import migrate
@@ -39,6 +39,22 @@ _SETTINGS: Final = (
     "pragma temp_store = memory",
 )
 
+_MANY: Final = frozenset(
+    {
+        "jobs",
+        "job_revisions",
+        "schedules",
+        "created",
+        "moved",
+        "ended",
+        "decisions",
+        "cursors",
+        "statistics",
+        "queues",
+        "workers",
+    }
+)
+
 
 class Writer:
     """Transactions in order, one at a time, off the event loop."""
@@ -46,6 +62,11 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._statements = load("jobs_grpc.controlplane.storage.sqlite", "writes.sql")
+        self._many = {
+            name: ManyRows(text)
+            for name, text in self._statements.items()
+            if name in _MANY
+        }
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._connection: sqlite3.Connection | None = None
 
@@ -118,35 +139,32 @@ class Writer:
             raise TermEndedError(f"term {term} is over: a later leader has begun")
 
     def _write(self, connection: sqlite3.Connection, changes: Changes) -> None:
-        def many(name: str, rows: Iterable[Sequence[Any]]) -> None:
-            connection.executemany(self._statements[name], rows)
-
-        if changes.jobs:
-            many("jobs", changes.jobs)
-            many(
-                "job_revisions",
-                (
-                    (job.job_id, job.revision, job.document_json, job.updated_at)
-                    for job in changes.jobs
-                ),
-            )
-        for name in (
-            "schedules",
-            "created",
-            "moved",
-            "ended",
-            "decisions",
-            "cursors",
-            "statistics",
-            "queues",
-            "workers",
+        revisions = [
+            (job.job_id, job.revision, job.document_json, job.updated_at)
+            for job in changes.jobs
+        ]
+        for name, rows in (
+            ("jobs", changes.jobs),
+            ("job_revisions", revisions),
+            ("schedules", changes.schedules),
+            ("created", changes.created),
+            ("moved", changes.moved),
+            ("ended", changes.ended),
+            ("decisions", changes.decisions),
+            ("cursors", changes.cursors),
+            ("statistics", changes.statistics),
+            ("queues", changes.queues),
+            ("workers", changes.workers),
         ):
-            rows = getattr(changes, name)
-            if rows:
-                many(name, rows)
-        many("deleted_schedules", ((one,) for one in changes.deleted_schedules))
-        many("deleted_jobs", ((one,) for one in changes.deleted_jobs))
-        many("deleted_statistics", ((one,) for one in changes.deleted_jobs))
+            for text, parameters in self._many[name].groups(rows):
+                connection.execute(text, parameters)
+        for name, keys in (
+            ("deleted_schedules", changes.deleted_schedules),
+            ("deleted_jobs", changes.deleted_jobs),
+            ("deleted_statistics", changes.deleted_jobs),
+        ):
+            if keys:
+                connection.executemany(self._statements[name], ((key,) for key in keys))
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:

@@ -48,7 +48,9 @@ on conflict (schedule_id) do update set
 delete from schedules where schedule_id = $1;
 
 -- name: cursors
-update schedules set cursor = $1 where schedule_id = $2;
+update schedules set cursor = v.column1
+from (values ($1, $2)) as v
+where schedule_id = v.column2;
 
 -- name: decisions
 insert into decisions (
@@ -69,16 +71,21 @@ insert into executions (
 
 -- name: moved
 update executions set
-    state = $1, phase = $2, attempt = $3, fence = $4, worker_id = $5, worker = $6,
-    session_id = $7, started_at = $8, cancel_reason = $9
-where seq = $10;
+    state = v.column1, phase = v.column2, attempt = v.column3, fence = v.column4,
+    worker_id = v.column5, worker = v.column6, session_id = v.column7,
+    started_at = v.column8, cancel_reason = v.column9
+from (values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)) as v
+where seq = v.column10;
 
 -- name: ended
 update executions set
-    state = $1, started_at = $2, finished_at = $3, exit_code = $4, signal = $5,
-    error = $6, result_json = $7, output_bytes = $8, output_dropped = $9,
-    cpu_user = $10, cpu_system = $11, peak_memory = $12, receipt_json = $13
-where seq = $14;
+    state = v.column1, started_at = v.column2, finished_at = v.column3,
+    exit_code = v.column4, signal = v.column5, error = v.column6,
+    result_json = v.column7, output_bytes = v.column8, output_dropped = v.column9,
+    cpu_user = v.column10, cpu_system = v.column11, peak_memory = v.column12,
+    receipt_json = v.column13
+from (values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)) as v
+where seq = v.column14;
 
 -- name: statistics
 insert into job_statistics (
