@@ -1,0 +1,219 @@
+"""The job document: one job as its author describes it.
+
+`JobDocument` is the only description of the job file. The readers of JSON, YAML and
+TOML fill it, the JSON Schema for editors is made from it, and the server validates what
+it is sent with it, so what passes offline passes the server.
+
+Three rules hold for every key:
+
+1. Nothing is silently ignored. A key that is unknown, misplaced or not built yet is
+   refused.
+2. Nothing is guessed. Text is not turned into numbers or switches, nor the other way:
+   `no` is not false, and 0755 is not "0755".
+3. Two documents that mean the same have the same canonical form, whatever spelling
+   their authors chose. The canonical form is itself a job document.
+
+A document is frozen; to change one, validate a changed canonical form.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Self
+
+from pydantic import ModelWrapValidatorHandler, model_validator
+from pydantic_core import ValidationError
+
+from jobs_grpc.jobfile.keys import Delivery, JobKeys
+from jobs_grpc.jobfile.parameter import (
+    ParameterValue,
+    parameter_text,
+    parameter_values,
+)
+from jobs_grpc.jobfile.part.body import body_complaints, implied_type
+from jobs_grpc.jobfile.part.complaint import Complaint, complaints, joined
+from jobs_grpc.jobfile.part.names import STANDALONE
+from jobs_grpc.jobfile.part.part import plain, stated
+from jobs_grpc.jobfile.part.quantity import microseconds, size_bytes
+from jobs_grpc.jobfile.part.timing import (
+    as_written,
+    entry_path,
+    parse_entries,
+    repeated_schedules,
+    zone_fault,
+)
+from jobs_grpc.jobfile.placeholder import placeholders
+from jobs_grpc.schedule import ParsedSchedule
+
+LARGEST_DOCUMENT = 256 * 1024
+"""Bytes of a canonical document; larger scripts belong into files on the workers."""
+
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+class JobDocument(JobKeys):
+    """A valid job.
+
+    The keys of the file are its attributes; durations, sizes and schedules are there as
+    text, and as numbers and rules under names of their own (`timeout_us`, `schedules`).
+    """
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, value: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Check what lies between the keys, together with the keys themselves."""
+        if not isinstance(value, Mapping):
+            return validate(value)
+        found = body_complaints(value)
+        known = {}
+        for key, given in value.items():
+            if given is None and key in cls.model_fields and key != "name":
+                message = "has no value; leave the key out for its default"
+                found.append(Complaint((key,), message))
+            else:
+                known[key] = given
+        if "type" not in known and (kind := implied_type(known)):
+            known["type"] = kind
+        try:
+            document = validate(known)
+        except ValidationError as error:
+            found += _schedule_complaints(known)
+            raise joined(error, found) if found else error from None
+        found += document._settle(known)
+        if found:
+            raise complaints(found)
+        return document
+
+    def _settle(self, raw: Mapping[str, Any]) -> list[Complaint]:
+        """Bring the document into its one form; return what does not fit together."""
+        values = self.__dict__
+        found: list[Complaint] = []
+        if self.tags:
+            found += self._merge_tags()
+        if self.variables and self.workspace == STANDALONE:
+            message = "are those of a workspace, and the job is in none"
+            found.append(Complaint(("variables",), message))
+        if self.delivery == self._implied_delivery:
+            values["delivery"] = None
+        values["retry"] = None
+        if self.schedule:
+            found += self._settle_schedules(raw.get("schedule"))
+        size = len(self.canonical_json().encode()) if not found else 0
+        if size > LARGEST_DOCUMENT:
+            found.append(
+                Complaint((), f"a definition is at most 256 KiB, got {size} bytes")
+            )
+        return found
+
+    def _settle_schedules(self, written: object) -> list[Complaint]:
+        parsed, found = parse_entries(written, timezone=self.timezone, seed=self.seed)
+        if found:
+            return found
+        self.__dict__["schedules"] = parsed
+        self.__dict__["schedule"] = as_written(parsed)
+        for index in repeated_schedules(parsed):
+            path = (*entry_path(written, index), "name")
+            found.append(Complaint(path, "is also the name of an earlier schedule"))
+        for index, schedule in enumerate(parsed):
+            _, faults = parameter_values(self.params, schedule.params)
+            found += [
+                Complaint(
+                    (*entry_path(written, index), "params", name),
+                    f"the parameter {fault}",
+                )
+                for name, fault in faults.items()
+            ]
+        return found
+
+    def _merge_tags(self) -> list[Complaint]:
+        found = [
+            Complaint(("tags",), f'"{tag}" is also a label with another value')
+            for tag, value in self.tags.items()
+            if self.labels.get(tag, value) != value
+        ]
+        self.__dict__["labels"] = {**self.tags, **self.labels}
+        self.__dict__["tags"] = {}
+        self.model_fields_set.add("labels")
+        return found
+
+    @property
+    def seed(self) -> str:
+        """The full name of the job, from which its schedules draw their spread."""
+        return f"{self.namespace}/{self.workspace}/{self.name}"
+
+    @cached_property
+    def schedules(self) -> tuple[ParsedSchedule, ...]:
+        """What the schedules mean, in the order of the file."""
+        return ()
+
+    @property
+    def timeout_us(self) -> int:
+        """The longest run time of one attempt, in microseconds."""
+        return microseconds(self.timeout)
+
+    @property
+    def grace_us(self) -> int:
+        """The time between the cancel signal and the kill, in microseconds."""
+        return microseconds(self.cancel.grace)
+
+    @property
+    def output_limit_bytes(self) -> int:
+        """How much output is stored of one attempt."""
+        return size_bytes(self.limits.output)
+
+    @property
+    def effective_delivery(self) -> Delivery:
+        """What happens to a run whose worker vanished, after all defaults."""
+        return self.delivery or self._implied_delivery
+
+    @property
+    def _implied_delivery(self) -> Delivery:
+        return "at_least_once" if self.idempotent else "at_most_once"
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The names that need values before a run can start, each once."""
+        texts = [self.stdin, self.working_dir, *self.environment.values()]
+        if isinstance(self.command, tuple):
+            texts += self.command
+        return tuple(dict.fromkeys(name for t in texts for name in placeholders(t)))
+
+    def placeholder_values(
+        self, params: Mapping[str, ParameterValue]
+    ) -> dict[str, str]:
+        """Return what placeholders stand for in one run, apart from secrets.
+
+        `params` are the complete values of the run (`validate_params`). They win over
+        the variables of the workspace; nothing wins over what is built in.
+        """
+        return {
+            **self.variables,
+            **{name: parameter_text(value) for name, value in params.items()},
+            "workspace_name": self.workspace,
+            "job_name": self.name,
+            "namespace": self.namespace,
+        }
+
+    def canonical(self) -> dict[str, object]:
+        """Return the one JSON form of the document: only what differs from defaults."""
+        form = {"name": self.name, "type": self.type, **stated(self)}
+        if self.schedule:
+            one = len(self.schedule) == 1
+            form["schedule"] = plain(self.schedule[0] if one else self.schedule)
+        return form
+
+    def canonical_json(self) -> str:
+        """Return the canonical form as compact JSON; equal for equal documents."""
+        return _COMPACT.encode(self.canonical())
+
+
+def _schedule_complaints(raw: Mapping[object, object]) -> list[Complaint]:
+    """Return what is wrong with the schedules of a document that is wrong elsewhere."""
+    if "schedule" not in raw:
+        return []
+    # A wrong zone is reported once, at its own key.
+    timezone = raw.get("timezone", "UTC")
+    zone = "UTC" if zone_fault(timezone) is not None else str(timezone)
+    return parse_entries(raw["schedule"], timezone=zone, seed="")[1]

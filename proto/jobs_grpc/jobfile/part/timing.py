@@ -1,0 +1,171 @@
+"""The schedules and the time zone of a job.
+
+The user's text is kept as written; `jobs_grpc.schedule` says what it means. A schedule
+that spreads its due times (`H`) draws them from the full name of the job, so equal jobs
+in two workspaces do not start together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+
+from jobs_grpc.jobfile.part.complaint import Complaint, complain, complaints, shown
+from jobs_grpc.schedule import ParsedSchedule, RuleError, parse_schedule
+
+# Explaining a wrong one takes milliseconds, and nobody can read a hundred.
+MOST_SCHEDULES: Final = 100
+
+Entry: TypeAlias = str | Mapping[str, Any]
+
+
+def _entries(value: object) -> tuple[Entry, ...]:
+    """Read one schedule or a list of them."""
+    listed = value if isinstance(value, list | tuple) else (value,)
+    if len(listed) > MOST_SCHEDULES:
+        raise complain(f"must be at most {MOST_SCHEDULES} schedules, got {len(listed)}")
+    found = [
+        Complaint(
+            (index,) if listed is value else (),
+            f"must be text or an object, got {shown(entry)}",
+        )
+        for index, entry in enumerate(listed)
+        if not isinstance(entry, str | dict)
+    ]
+    if found:
+        raise complaints(found)
+    return tuple(listed)
+
+
+def _zone(name: str) -> str:
+    if (fault := zone_fault(name)) is not None:
+        raise complain(fault)
+    return name
+
+
+def zone_fault(name: object) -> str | None:
+    """Return why `name` is not a time zone, or None if it is one."""
+    if not isinstance(name, str):
+        return "must be text"
+    try:
+        # The zone does not matter to an interval, and is checked all the same.
+        parse_schedule("every 1d", default_timezone=name)
+    except RuleError as error:
+        return error.message
+    return None
+
+
+def parse_entries(
+    schedule: object, *, timezone: str, seed: str
+) -> tuple[tuple[ParsedSchedule, ...], list[Complaint]]:
+    """Return what the schedules mean, and what is wrong with them.
+
+    The paths of the complaints begin at the `schedule` key as the user wrote it: one
+    schedule may stand without a list.
+    """
+    parsed = []
+    found = []
+    listed = schedule if isinstance(schedule, list | tuple) else (schedule,)
+    for index, entry in enumerate(listed[:MOST_SCHEDULES]):
+        if not isinstance(entry, str | Mapping):
+            continue  # its shape is refused elsewhere
+        loc = entry_path(schedule, index)
+        try:
+            parsed.append(parse_schedule(entry, default_timezone=timezone, seed=seed))
+        except RuleError as error:
+            if isinstance(entry, Mapping) and error.field:
+                loc = (*loc, error.field)
+            found.append(Complaint(loc, str(error), error.position))
+    return tuple(parsed), found
+
+
+def repeated_schedules(parsed: Sequence[ParsedSchedule]) -> list[int]:
+    """Return which schedules have the name of an earlier one."""
+    names: set[str] = set()
+    repeated = []
+    for index, schedule in enumerate(parsed):
+        if schedule.name in names:
+            repeated.append(index)
+        elif schedule.name is not None:
+            names.add(schedule.name)
+    return repeated
+
+
+def as_written(parsed: Sequence[ParsedSchedule]) -> tuple[Entry, ...]:
+    """Return the schedules as a document keeps them."""
+    return tuple(
+        one.source if isinstance(one.source, str) else dict(one.source)
+        for one in parsed
+    )
+
+
+def entry_path(schedule: object, index: int) -> tuple[int | str, ...]:
+    """Return the path of a schedule: one may stand without a list."""
+    if isinstance(schedule, list | tuple):
+        return ("schedule", index)
+    return ("schedule",)
+
+
+_ENTRY_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "examples": ["30 2 * * 1-6", "every 30m", "@daily"]},
+        {
+            "type": "object",
+            "properties": {
+                "cron": {
+                    "type": "string",
+                    "description": "A cron expression of five or six fields, or @daily.",
+                },
+                "every": {
+                    "type": ["string", "number"],
+                    "description": "A fixed period: 90s, 30m, 2h.",
+                },
+                "anchor": {
+                    "type": "string",
+                    "description": "With every: an instant that the periods count from.",
+                },
+                "at": {
+                    "type": "string",
+                    "description": "One instant: 2027-01-15T10:00:00Z.",
+                },
+                "run_at": {"type": "string", "description": "The same as at."},
+                "name": {
+                    "type": "string",
+                    "description": "What to call the schedule; unique in the job.",
+                },
+                "timezone": {
+                    "type": "string",
+                    "description": "Where the clock of a cron expression hangs.",
+                },
+                "dst": {
+                    "type": "string",
+                    "description": "What a cron expression does when clocks change.",
+                },
+                "params": {
+                    "type": "object",
+                    "description": "Parameters of the runs that this schedule starts.",
+                },
+                "enabled": {
+                    "type": "boolean",
+                    "description": "false: the schedule starts nothing. Default: true.",
+                },
+            },
+        },
+    ]
+}
+
+Schedules = Annotated[
+    tuple[Entry, ...],
+    PlainValidator(_entries),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                *_ENTRY_SCHEMA["anyOf"],
+                {"type": "array", "items": _ENTRY_SCHEMA},
+            ]
+        }
+    ),
+]
+Zone = Annotated[str, AfterValidator(_zone)]
