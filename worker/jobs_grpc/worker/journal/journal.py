@@ -1,0 +1,217 @@
+"""The journal's file: appended in order, made durable in groups, rewritten when long.
+
+One loop makes results durable: it takes whatever has ended since the last pass, writes
+it, and lets one `fdatasync` in a helper thread speak for all of it. While that runs the
+next group gathers, so the number of syncs follows the disk and not the number of
+attempts. Only after it are the attempts handed to `on_durable`, and only then may a
+report of them leave.
+
+The file is a segment: when it has grown long, or when a write to it failed, a new one is
+begun with all that still matters, and the old one is removed once the new one is safe.
+A handle whose sync failed is never trusted again: the kernel may have dropped the pages
+and will report success the next time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from jobs_grpc.worker.attempts.attempt import Attempt
+from jobs_grpc.worker.journal import entries
+from jobs_grpc.worker.journal.frames import unframe
+
+log = logging.getLogger(__name__)
+
+# Rewriting takes milliseconds and the live part is some hundred KiB: at ten thousand
+# attempts a second this is a rewrite every few seconds.
+SEGMENT_BYTES: Final = 16 * 1024 * 1024
+# A full or failing disk is tried again at this pace.
+RETRY_SECONDS: Final = 1.0
+_SUFFIX: Final = ".journal"
+
+
+class Journal:
+    """The results journal of one data directory. Used from the loop's thread only."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        boot_id: str,
+        live: Callable[[], Iterable[tuple[Attempt, int | None]]],
+        on_durable: Callable[[list[Attempt]], None],
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        """`live` names every attempt that matters, with the instant of its ack if any."""
+        self._directory = directory
+        self._boot_id = boot_id
+        self._live = live
+        self._on_durable = on_durable
+        self._segment_bytes = segment_bytes
+        self._descriptor = -1
+        self._path = directory / f"00000000{_SUFFIX}"
+        self._size = 0
+        self._notes = bytearray()
+        self._ended: list[Attempt] = []
+        self._stirred = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._settled.set()
+
+    def recollect(self) -> entries.Recollection:
+        """Return what earlier processes wrote. Call before anything is written."""
+        recollection = entries.Recollection()
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
+            for payload in unframe(path.read_bytes()):
+                recollection.apply(payload)
+            self._path = path
+        return recollection
+
+    def open(self) -> None:
+        """Begin a segment with what is live now; older ones are removed."""
+        self._rotate()
+        self._sync_rotation()
+
+    def begin(self, attempts: Iterable[Attempt]) -> None:
+        """Note that these attempts begin; call it before they do.
+
+        Best effort: where the note is lost, the leader's own record of the start (at
+        most once) or its absence (at least once) leads to the right end.
+        """
+        try:
+            self._append(entries.begun(attempts))
+        except OSError as error:
+            log.warning("cannot note the start of attempts: %s", error)
+
+    def end(self, attempt: Attempt) -> None:
+        """Make the result of an attempt durable, then hand it to `on_durable`."""
+        assert attempt.result is not None
+        self._ended.append(attempt)
+        self._settled.clear()
+        self._stirred.set()
+
+    def keep(self, attempt: Attempt) -> None:
+        """Note a result whose durable record is about to go (the keeper's)."""
+        self._notes += entries.ended((attempt,))
+
+    def acknowledge(self, at: int, fences: Iterable[int]) -> None:
+        """Note that the leader has these results."""
+        self._notes += entries.acknowledged(at, fences)
+
+    def forget(self, fences: Iterable[int]) -> None:
+        """Note that these attempts are forgotten."""
+        self._notes += entries.forgotten(fences)
+
+    async def settle(self) -> None:
+        """Return when every result given so far is durable."""
+        await self._settled.wait()
+
+    async def run(self) -> None:
+        """Make results durable until cancelled."""
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            while self._ended:
+                group, self._ended = self._ended, []
+                await self._commit(group)
+            self._settled.set()
+
+    async def _commit(self, group: list[Attempt]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            self._append(entries.ended(group))
+            await loop.run_in_executor(None, os.fdatasync, self._descriptor)
+        except OSError as error:
+            await self._recover(error)
+        self._on_durable(group)
+        if self._size > self._segment_bytes:
+            try:
+                self._rotate()
+                await loop.run_in_executor(None, self._sync_rotation)
+            except OSError as error:
+                await self._recover(error)
+
+    async def _recover(self, error: OSError) -> None:
+        """Write all that is live to a new segment, however long that takes."""
+        loop = asyncio.get_running_loop()
+        while True:
+            log.error(
+                "cannot write the results journal in %s: %s; results wait",
+                self._directory,
+                error,
+            )
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                self._rotate()
+                await loop.run_in_executor(None, self._sync_rotation)
+            except OSError as again:
+                error = again
+            else:
+                return
+
+    def _append(self, data: bytes) -> None:
+        if self._notes:
+            data = bytes(self._notes) + data
+            self._notes.clear()
+        try:
+            if os.write(self._descriptor, data) != len(data):
+                raise OSError("the disk took only a part of it")
+        except OSError:
+            # Half a frame would hide every frame after it.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(data)
+
+    def _rotate(self) -> None:
+        """Begin a new segment; appends go to it from now on."""
+        number = int(self._path.name.removesuffix(_SUFFIX)) + 1
+        path = self._directory / f"{number:08}{_SUFFIX}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        previous = self._descriptor
+        self._descriptor, self._path, self._size = descriptor, path, 0
+        if previous >= 0:
+            os.close(previous)
+        self._notes.clear()
+        self._append(b"".join(self._story()))
+
+    def _story(self) -> Iterable[bytes]:
+        """Yield the entries of everything that is live."""
+        live = list(self._live())
+        yield entries.header(self._boot_id)
+        if live:
+            yield entries.begun(attempt for attempt, _ in live)
+        yield entries.ended(
+            attempt for attempt, _ in live if attempt.result is not None
+        )
+        for attempt, acknowledged_at in live:
+            if acknowledged_at is not None:
+                yield entries.acknowledged(acknowledged_at, (attempt.fence,))
+
+    def _sync_rotation(self) -> None:
+        """Make the newest segment safe, then remove the older ones. Any thread."""
+        os.fdatasync(self._descriptor)
+        handle = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        for path in self._directory.glob(f"*{_SUFFIX}"):
+            if path != self._path:
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write what is noted and let go of the file."""
+        if self._descriptor >= 0:
+            if self._notes:
+                with contextlib.suppress(OSError):
+                    self._append(b"")
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,71 @@
+"""``python -m jobs_grpc.worker.keeper --root DIR``: become the keeper of a directory.
+
+Started by the session process (`keeper_link.py`), in its own session, with its output in
+``keeper.log``. Ends by itself when it was idle and alone for a while; SIGTERM ends all
+jobs by their ladders first. Exit codes: 0 done, 2 wrong arguments, 3 another keeper serves
+the directory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+from jobs_grpc.worker.keeper.keeper import Keeper
+from jobs_grpc.worker.keeper.memory.root import Root, RootTakenError
+
+TAKEN: Final = 3
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+logger = logging.getLogger("jobs_grpc.worker.keeper")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve one root; return the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        format="%(asctime)s keeper %(process)d %(levelname)s %(message)s"
+    )
+    root = Root(options.root)
+    try:
+        root.take()
+    except RootTakenError as error:
+        logger.error("%s", error)
+        return TAKEN
+    _become_subreaper()
+    keeper = Keeper(root, idle_exit_seconds=options.idle_exit)
+    # What lives now lives for ever, and attempts make no cycles: collect seldom.
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    keeper.run()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="jobs-grpc-keeper", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--idle-exit",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="leave after so long without a session and an attempt (default 600)",
+    )
+    return parser
+
+
+def _become_subreaper() -> None:
+    """Make the kernel give us the orphans of our descendants."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, "this kernel cannot make the keeper a subreaper")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The daemon's log: one line when a process attempt starts, one when it ends.
+
+Lines of functions are on DEBUG: at thousands of attempts a second they would cost more
+than the functions. Every line of an attempt names the job and the execution.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+from jobs_grpc.worker.attempts.attempt import Attempt
+
+FORMATS: Final = ("console", "json")
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+_attempts: Final = logging.getLogger("jobs_grpc.worker.attempt")
+
+
+def setup(log_format: str, level: str, stream: TextIO | None = None) -> None:
+    """Send the log to `stream` (standard error), in one of the `FORMATS`."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    formatter = _Json() if log_format == "json" else _Console()
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # gRPC's own logger speaks of normal reconnects as errors.
+    logging.getLogger("grpc").setLevel(logging.CRITICAL)
+
+
+def attempt_started(attempt: Attempt) -> None:
+    """The work of an attempt has begun."""
+    level = logging.DEBUG if attempt.is_function else logging.INFO
+    if _attempts.isEnabledFor(level):
+        _write(level, attempt, "started", pid=attempt.pid)
+
+
+def attempt_ended(attempt: Attempt) -> None:
+    """An attempt has ended."""
+    level = logging.DEBUG if attempt.is_function else logging.INFO
+    if not _attempts.isEnabledFor(level):
+        return
+    result = attempt.result
+    assert result is not None
+    facts: dict[str, object] = {}
+    if result.started_at:
+        facts["seconds"] = round((result.finished_at - result.started_at) / 1e6, 3)
+    if result.exit_code is not None:
+        facts["exit_code"] = result.exit_code
+    if result.signal:
+        facts["signal"] = result.signal
+    if result.error:
+        facts["error"] = result.error
+    _write(level, attempt, result.outcome.value, **facts)
+
+
+def _write(level: int, attempt: Attempt, event: str, **facts: object) -> None:
+    extra = {
+        "job": attempt.job,
+        "execution_id": attempt.execution_id,
+        "attempt": attempt.number,
+        "facts": facts,
+    }
+    _attempts.log(level, event, extra=extra)
+
+
+class _Console(logging.Formatter):
+    """`12:30:01.250 INFO JOB backup execution=… attempt=1 succeeded seconds=0.2`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created).astimezone()
+        time = f"{at:%H:%M:%S}.{at.microsecond // 1000:03}"
+        words = [time, record.levelname]
+        job = getattr(record, "job", None)
+        if job is not None:
+            words.append(f"JOB {job}")
+            words.append(f"execution={getattr(record, 'execution_id', '')}")
+            words.append(f"attempt={getattr(record, 'attempt', '')}")
+        words.append(record.getMessage())
+        words.extend(
+            f"{k}={_quoted(v)}" for k, v in getattr(record, "facts", {}).items()
+        )
+        line = " ".join(words)
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+class _Json(logging.Formatter):
+    """One JSON object a line, with stable keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC)
+        line: dict[str, object] = {
+            "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        job = getattr(record, "job", None)
+        if job is not None:
+            line["message"] = f"JOB {job} {line['message']}"
+            line["job"] = job
+            line["execution_id"] = getattr(record, "execution_id", "")
+            line["attempt"] = getattr(record, "attempt", 0)
+        line.update(getattr(record, "facts", {}))
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if " " in text or '"' in text else text
+
+
+def without_uvloop() -> None:
+    """The worker runs on the slower loop."""
+    logging.getLogger(__name__).warning(
+        "uvloop is not installed, so this worker is slower than it could be; "
+        "pip install 'jobs-grpc[worker]' brings it"
+    )

@@ -1,0 +1,342 @@
+"""Runs process attempts through the keeper.
+
+This side makes an attempt ready (directories, script, environment), asks, and listens;
+the keeper is the authority on what runs and how it ended. When the connection to it
+breaks, another one is opened and its listing is compared with what is held here:
+
+======================  =================================================
+the keeper's listing    what follows
+======================  =================================================
+running                 nothing was disturbed: listen on
+ended                   its record counts (`lost` if the keeper was killed)
+not there, was asked    it was never begun: ask again, a fence starts once
+for, not answered
+not there, ran          lost: nobody can say how it ended
+======================  =================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from jobs_grpc.runtime.backoff import Backoff
+from jobs_grpc.runtime.clock import Clock
+from jobs_grpc.runtime.tasks import Supervisor
+from jobs_grpc.worker.attempts.attempt import Attempt
+from jobs_grpc.worker.attempts.table import State
+from jobs_grpc.worker.keeper.protocol import (
+    AttemptStatus,
+    Exited,
+    ProtocolError,
+    Started,
+    StartFailed,
+    StartRequest,
+)
+from jobs_grpc.worker.keeper.record import ExitRecord
+from jobs_grpc.worker.keeper_link import (
+    KeeperError,
+    KeeperLink,
+    KeeperLostError,
+    KeeperRefusedError,
+    OutputGrown,
+)
+from jobs_grpc.worker.processes.command import (
+    UnfitWorkError,
+    command_argv,
+    script_argv,
+)
+from jobs_grpc.worker.processes.environment import environment
+from jobs_grpc.worker.processes.places import Places
+from jobs_grpc.worker.processes.result import result_of
+from jobs_grpc.worker.work import Command, Outcome, Result, Script
+
+log = logging.getLogger(__name__)
+
+# A worker that stops for good kills its jobs within a second, whatever grace they have.
+HURRIED_GRACE_SECONDS: Final = 0.2
+
+
+class Listener(Protocol):
+    """Who is told how attempts go (the session)."""
+
+    def started(self, attempt: Attempt, at: int, pid: int = 0) -> None: ...
+    def ended(self, attempt: Attempt, result: Result, *, is_durable: bool) -> None: ...
+
+
+class OutputSink(Protocol):
+    """Who ships output (see `shipping.py`)."""
+
+    def track(self, attempt: Attempt, spool: Path) -> None: ...
+    def grown(self, fence: int, size: int) -> None: ...
+
+
+class ProcessRunner:
+    """Everything that process attempts need."""
+
+    def __init__(
+        self,
+        *,
+        places: Places,
+        base_environment: Mapping[str, str],
+        clock: Clock,
+        outputs: OutputSink,
+    ) -> None:
+        self.listener: Listener | None = None
+        self._places = places
+        self._base = dict(base_environment)
+        self._clock = clock
+        self._outputs = outputs
+        self._link: KeeperLink | None = None
+        self._tasks = Supervisor()
+        # Begun here and not ended, by fence.
+        self._attempts: dict[int, Attempt] = {}
+        # Asked for and not answered.
+        self._asked: dict[int, StartRequest] = {}
+        self._timeouts: dict[int, float] = {}
+        self._emptied = asyncio.Event()
+        self._is_leaving = False
+        # Work may be given from then on.
+        self.ready = asyncio.Event()
+
+    async def open(self) -> list[AttemptStatus]:
+        """Reach the keeper, starting one if there is none; return what it holds."""
+        self._link = await KeeperLink.open(self._places.keeper)
+        return await self._link.list()
+
+    async def run(self) -> None:
+        """Listen to the keeper, and to its successors, until cancelled."""
+        async with self._tasks:
+            self.ready.set()
+            while True:
+                await self._listen()
+                if self._is_leaving:
+                    return
+                log.warning("the connection to the keeper broke; opening another")
+                await self._reopen()
+
+    def adopt(self, attempt: Attempt, status: AttemptStatus) -> None:
+        """Take over an attempt that runs under the keeper already."""
+        self._attempts[attempt.fence] = attempt
+        self._outputs.track(attempt, self._places.spool(attempt.fence))
+        self._outputs.grown(attempt.fence, status.output_bytes)
+
+    # As a runner of the session -----------------------------------------------------
+
+    def begin(self, attempt: Attempt) -> None:
+        """Start the process."""
+        self._attempts[attempt.fence] = attempt
+        self._tasks.start(self._start(attempt), name=f"start-{attempt.fence}")
+
+    def cancel(self, attempt: Attempt) -> None:
+        """End the process tree."""
+        self._tasks.start(self._cancel(attempt), name=f"cancel-{attempt.fence}")
+
+    def release(self, attempt: Attempt) -> None:
+        """Remove what is on disk, here and with the keeper."""
+        self._tasks.start(self._release(attempt.fence), name=f"release-{attempt.fence}")
+
+    async def kill_all(self) -> None:
+        """End every process tree, without patience; return when all have ended."""
+        link = self._link
+        if link is None:
+            return
+        for attempt in self._attempts.values():
+            attempt.stop_reason = attempt.stop_reason or "the worker is stopping"
+        try:
+            await asyncio.gather(
+                *(
+                    self._end_tree(link, attempt, HURRIED_GRACE_SECONDS)
+                    for attempt in self._attempts.values()
+                )
+            )
+        except KeeperError as error:
+            log.warning("the keeper did not take the order to end: %s", error)
+        while self._attempts:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    async def dismiss(self, *, kill: bool) -> None:
+        """Let the keeper leave, unless attempts run on; with `kill`, in any case."""
+        self._is_leaving = True
+        if self._link is not None:
+            # Refused: attempts run, for the next process of this worker.
+            with contextlib.suppress(KeeperError):
+                await self._link.shutdown(kill=kill)
+
+    async def close(self) -> None:
+        """Let go of the keeper; it and its processes go on."""
+        if self._link is not None:
+            await self._link.close()
+
+    # ---------------------------------------------------------------------------------
+
+    async def _start(self, attempt: Attempt) -> None:
+        if attempt.stop_reason is not None:
+            self._end_here(attempt, Outcome.CANCELLED, attempt.stop_reason)
+            return
+        try:
+            request = self._prepare(attempt)
+        except (UnfitWorkError, OSError, ValueError) as error:
+            self._end_here(attempt, Outcome.FAILED, str(error))
+            return
+        await self._ask(attempt, request)
+
+    def _prepare(self, attempt: Attempt) -> StartRequest:
+        lease = attempt.lease
+        assert lease is not None
+        home = self._places.working_directory(lease)
+        directory, output = self._places.make_attempt(lease.fence)
+        variables = environment(lease, base=self._base, output_dir=str(output))
+        match lease.call:
+            case Command() as command:
+                argv = command_argv(command)
+            case Script() as script:
+                argv = script_argv(script, directory, variables)
+            case _:
+                raise UnfitWorkError(
+                    "this worker does not know this kind of work; is it older than the"
+                    " control plane?"
+                )
+        if lease.timeout_seconds is not None:
+            self._timeouts[lease.fence] = lease.timeout_seconds
+        return StartRequest(
+            fence=lease.fence,
+            argv=argv,
+            env=variables,
+            cwd=home,
+            marker=f"JOBS_FENCE={lease.fence}",
+            stdin=lease.stdin or None,
+            timeout_seconds=lease.timeout_seconds,
+            signal=lease.signal,
+            grace_seconds=lease.grace_seconds,
+            output_limit_bytes=lease.output_limit,
+        )
+
+    async def _ask(self, attempt: Attempt, request: StartRequest) -> None:
+        assert self._link is not None
+        self._asked[attempt.fence] = request
+        # Before the answer: the first output may be announced ahead of it.
+        self._outputs.track(attempt, self._places.spool(attempt.fence))
+        try:
+            answer = await self._link.start(request)
+        except KeeperLostError:
+            return  # whether it began is for the next listing to say
+        except (KeeperError, ProtocolError) as error:
+            answer = StartFailed(fence=attempt.fence, error=str(error))
+        self._asked.pop(attempt.fence, None)
+        if attempt.fence not in self._attempts:
+            return  # its end was heard of first
+        match answer:
+            case Started():
+                assert self.listener is not None
+                self.listener.started(attempt, answer.started_at_us, answer.pid)
+                if attempt.stop_reason is not None:
+                    await self._cancel(attempt)  # it came before the start was known
+            case StartFailed():
+                self._end_here(attempt, Outcome.FAILED, answer.error)
+
+    async def _cancel(self, attempt: Attempt) -> None:
+        if self._link is not None:
+            try:
+                await self._end_tree(self._link, attempt, None)
+            except KeeperError as error:
+                log.warning("cannot cancel attempt %d: %s", attempt.fence, error)
+
+    async def _end_tree(
+        self, link: KeeperLink, attempt: Attempt, grace: float | None
+    ) -> None:
+        # Refused: not known there yet, or ended; both come to light by themselves.
+        with contextlib.suppress(KeeperRefusedError):
+            await link.cancel(
+                attempt.fence, attempt.stop_reason or "", grace_seconds=grace
+            )
+
+    async def _release(self, fence: int) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            assert self._link is not None
+            await self._link.forget(fence)
+        except KeeperRefusedError:
+            directory = self._places.attempt(fence)
+            await loop.run_in_executor(None, shutil.rmtree, directory, True)
+        except KeeperError:
+            pass  # the next process of this worker finds it and forgets it
+
+    # Ends -----------------------------------------------------------------------------
+
+    def _exited(self, record: ExitRecord) -> None:
+        attempt = self._drop(record.fence)
+        timeout = self._timeouts.pop(record.fence, None)
+        if attempt is None or attempt.state not in {State.STARTING, State.RUNNING}:
+            return
+        assert self.listener is not None
+        result = result_of(record, timeout_seconds=timeout)
+        self.listener.ended(attempt, result, is_durable=True)
+
+    def _end_here(self, attempt: Attempt, outcome: Outcome, words: str) -> None:
+        """End an attempt of which the keeper has no record."""
+        if self._drop(attempt.fence) is None:
+            return
+        self._timeouts.pop(attempt.fence, None)
+        now = self._clock.now()
+        started_at = attempt.started_at if outcome is Outcome.LOST else 0
+        result = Result(outcome, started_at, now, error=words)
+        assert self.listener is not None
+        self.listener.ended(attempt, result, is_durable=False)
+
+    def _drop(self, fence: int) -> Attempt | None:
+        attempt = self._attempts.pop(fence, None)
+        if not self._attempts:
+            self._emptied.set()
+        return attempt
+
+    # The link -------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        assert self._link is not None
+        async for event in self._link.events():
+            match event:
+                case OutputGrown(fence=fence, size=size):
+                    self._outputs.grown(fence, size)
+                case Exited(record=record):
+                    self._exited(record)
+
+    async def _reopen(self) -> None:
+        backoff = Backoff(initial=0.1, cap=5.0)
+        while True:
+            try:
+                statuses = await self.open()
+            except KeeperError as error:
+                log.error("cannot reach the keeper: %s", error)
+                await asyncio.sleep(backoff.next_delay())
+            else:
+                self._compare(statuses)
+                return
+
+    def _compare(self, statuses: Iterable[AttemptStatus]) -> None:
+        found = {status.fence: status for status in statuses}
+        for fence, attempt in tuple(self._attempts.items()):
+            status = found.get(fence)
+            request = self._asked.pop(fence, None)
+            if status is None and request is not None:
+                self._tasks.start(self._ask(attempt, request), name=f"again-{fence}")
+            elif status is None:
+                words = "the keeper of the process was lost, and its record with it"
+                self._end_here(attempt, Outcome.LOST, words)
+            elif status.record is not None:
+                self._exited(status.record)
+            else:
+                self._compare_running(attempt, status)
+
+    def _compare_running(self, attempt: Attempt, status: AttemptStatus) -> None:
+        self.adopt(attempt, status)
+        assert self.listener is not None
+        self.listener.started(attempt, status.started_at_us, status.pid)
+        if attempt.stop_reason is not None:
+            self.cancel(attempt)

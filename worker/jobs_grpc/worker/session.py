@@ -1,0 +1,439 @@
+"""The session: what this worker may do, does, and has to tell. The heart of the worker.
+
+Who is authoritative
+--------------------
+- *Which attempts are this worker's*: the leader. It leases, it cancels, and on each
+  return of the worker it judges every attempt the worker still holds.
+- *Whether an attempt has begun, and how it ended*: this worker. It never reports an end
+  that is not on its own disk, and it keeps each until the leader has it.
+- *Whether work may begin now*: both. The lease says yes, and the trust window
+  (`trust.py`) says that the lease can still be believed.
+
+A session outlives its streams. `connection/` calls in here when something arrived, and
+takes what is to be told from the outbox; when a stream breaks, nothing here stops. What
+was in flight is not remembered: the next welcome judges the inventory, and the answer to
+each entry says what is to be told again. ::
+
+    lease ─► waiting ─► (slot, trust) ─┬─ at least once ──────────► begin ─► run ─► end
+                                       └─ at most once ─► ask ─► grant ─┘            │
+                    leader ◄── outbox ◄── on disk (journal, or the keeper's record) ◄┘
+
+What happens when
+-----------------
+==============================  ======================================================
+the same lease comes twice      ignored: its fence is known
+a lease comes beyond the slots  it waits here
+trust has run out               leases wait, grants lapse and are asked for again
+a cancel precedes the begin     `not_started` is reported
+a cancel precedes the grant     the same; the grant is ignored when it comes
+the stream breaks               work goes on; the outbox is emptied, see above
+a result is not acknowledged    sent again on the next stream, and after a while on this
+the leader lost a result        it answers `send result`, for a quarter of an hour
+==============================  ======================================================
+
+Everything here is called from the loop's thread and never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+from jobs_grpc.runtime.clock import Clock
+from jobs_grpc.worker import log
+from jobs_grpc.worker.attempts.attempt import Attempt
+from jobs_grpc.worker.attempts.outbox import News, Outbox
+from jobs_grpc.worker.attempts.registry import Registry
+from jobs_grpc.worker.attempts.table import BUSY, UNBEGUN, Event, State
+from jobs_grpc.worker.restore import Restored
+from jobs_grpc.worker.trust import Trust
+from jobs_grpc.worker.work import (
+    Delivery,
+    Lease,
+    Outcome,
+    Progress,
+    ReportKind,
+    Result,
+    Verdict,
+)
+
+# Most quick work has ended by then, and its end tells its start: one report, not two.
+ANNOUNCE_SECONDS: Final = 0.003
+# Acknowledgements come with the leader's commit; this long without means that one was
+# lost, which should not happen on a living stream.
+RESEND_SECONDS: Final = 30.0
+
+
+class Runner(Protocol):
+    """What carries out attempts of one kind."""
+
+    def begin(self, attempt: Attempt) -> None:
+        """Start the work. Its end comes back through `Session.ended`."""
+        ...
+
+    def cancel(self, attempt: Attempt) -> None:
+        """Make it end; `attempt.stop_reason` says why. Its end is reported as ever."""
+        ...
+
+    def release(self, attempt: Attempt) -> None:
+        """The leader has result and output: free what is on disk."""
+        ...
+
+
+class ResultLog(Protocol):
+    """What makes results durable (see `journal/`)."""
+
+    def begin(self, attempts: Iterable[Attempt]) -> None: ...
+    def end(self, attempt: Attempt) -> None: ...
+    def keep(self, attempt: Attempt) -> None: ...
+    def acknowledge(self, at: int, fences: Iterable[int]) -> None: ...
+    def forget(self, fences: Iterable[int]) -> None: ...
+
+
+class Outputs(Protocol):
+    """What ships output (see `shipping.py`)."""
+
+    def __contains__(self, fence: int) -> bool:
+        """Whether output of the attempt is still to be shipped."""
+        ...
+
+    def end(self, fence: int, total: int) -> None:
+        """The attempt has ended with this many bytes of output."""
+        ...
+
+
+class Session:
+    """The attempts of this worker and the rules they follow."""
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        clock: Clock,
+        trust: Trust,
+        journal: ResultLog,
+        outputs: Outputs,
+        functions: Runner,
+        processes: Runner,
+    ) -> None:
+        self.slots = slots
+        self.registry = Registry()
+        self.outbox = Outbox()
+        self._clock = clock
+        self._trust = trust
+        self._journal = journal
+        self._outputs = outputs
+        self._functions = functions
+        self._processes = processes
+        self._waiting: deque[Attempt] = deque()
+        # Granted when trust had run out: to be asked for again.
+        self._lapsed: list[Attempt] = []
+        self._busy = 0
+        self._is_pumping = False
+        self._is_closing = False
+        # Begun just now, not announced yet.
+        self._young: list[Attempt] = []
+        self._acknowledged = asyncio.Event()
+
+    # What the leader says -----------------------------------------------------------
+
+    def leased(self, leases: Iterable[Lease]) -> None:
+        """New work has come. Known fences are ignored, so a repeated lease is harmless."""
+        for lease in leases:
+            if lease.fence in self.registry:
+                continue
+            attempt = Attempt.of_lease(lease)
+            self.registry.add(attempt)
+            self._waiting.append(attempt)
+        self._pump()
+
+    def cancelled(self, fence: int, reason: str) -> None:
+        """The end of an attempt is wanted."""
+        attempt = self.registry.held.get(fence)
+        if attempt is not None:
+            self._stop(attempt, reason)
+
+    def granted(self, fences: Iterable[int]) -> None:
+        """These starts are committed: the attempts may begin."""
+        begin = []
+        for fence in fences:
+            attempt = self.registry.held.get(fence)
+            if attempt is None or attempt.state is not State.ASKED:
+                continue
+            if self._trust.holds():
+                begin.append(attempt)
+            else:
+                self._lapsed.append(attempt)
+        self._begin(begin)
+
+    def refused(self, fences: Iterable[int]) -> None:
+        """These must not begin."""
+        for fence in fences:
+            attempt = self.registry.held.get(fence)
+            if attempt is not None and attempt.state in UNBEGUN:
+                self._withdraw(attempt)
+        self._pump()
+
+    def acknowledged(self, fences: Sequence[int]) -> None:
+        """The leader has these results."""
+        now = self._clock.now()
+        known = []
+        for fence in fences:
+            attempt = self.registry.held.get(fence)
+            if attempt is None or attempt.state is not State.FINISHED:
+                continue
+            known.append(fence)
+            self.outbox.remove(fence)
+            if not attempt.is_function:
+                self._journal.keep(attempt)
+            self.registry.acknowledge(attempt, now)
+            if fence not in self._outputs:
+                self._release(attempt)
+        if known:
+            self._journal.acknowledge(now, known)
+            self._acknowledged.set()
+
+    def judged(self, verdicts: Mapping[int, Verdict]) -> None:
+        """The leader has judged the inventory of a returning worker."""
+        for fence, verdict in verdicts.items():
+            attempt = self.registry.find(fence)
+            if attempt is None:
+                continue
+            match verdict:
+                case Verdict.ADOPT:
+                    self._tell_again(attempt)
+                case Verdict.CANCEL:
+                    self._stop(attempt, "the leader has ended this lease")
+                    self._tell_again(attempt)
+                case Verdict.FORGET:
+                    self._forget(attempt)
+                case Verdict.SEND_RESULT:
+                    if attempt.state is State.ACKNOWLEDGED:
+                        self.registry.recall(attempt)
+                    self._tell_again(attempt)
+        self._pump()
+
+    def trusted(self) -> None:
+        """The trust window was renewed: what waited for that may go on."""
+        lapsed, self._lapsed = self._lapsed, []
+        for attempt in lapsed:
+            if attempt.state is State.ASKED:
+                self._ask(attempt)
+        self._pump()
+
+    def disconnected(self) -> None:
+        """The stream is gone: what is to be told is for the next welcome to say."""
+        self.outbox.clear()
+        self._lapsed.clear()
+
+    # What the runners say -----------------------------------------------------------
+
+    def started(self, attempt: Attempt, at: int, pid: int = 0) -> None:
+        """The work has begun."""
+        if attempt.state is not State.STARTING:
+            return  # it has ended already, and the end was heard of first
+        attempt.move(Event.START)
+        attempt.started_at = at
+        attempt.pid = pid
+        log.attempt_started(attempt)
+        if not self._young:
+            loop = asyncio.get_running_loop()
+            loop.call_later(ANNOUNCE_SECONDS, self._announce_when_quiet)
+        self._young.append(attempt)
+
+    def progressed(self, attempt: Attempt, progress: Progress) -> None:
+        """The work says how far it is; only the latest word counts."""
+        if attempt.state is State.RUNNING:
+            attempt.progress = progress
+            self.outbox.add(ReportKind.PROGRESS, attempt)
+
+    def ended(self, attempt: Attempt, result: Result, *, is_durable: bool) -> None:
+        """The work has ended; `is_durable` where a record of that is on disk already."""
+        if attempt.state in BUSY:
+            self._busy -= 1
+        attempt.end(result)
+        log.attempt_ended(attempt)
+        if attempt.fence in self._outputs:
+            self._outputs.end(attempt.fence, result.output_bytes)
+        if is_durable:
+            self.durable((attempt,))
+        else:
+            self._journal.end(attempt)
+        self._pump()
+
+    def durable(self, attempts: Iterable[Attempt]) -> None:
+        """The results of these are on disk: they may be told."""
+        for attempt in attempts:
+            attempt.is_sendable = True
+            if attempt.state is State.FINISHED:
+                self.outbox.add(ReportKind.FINISHED, attempt)
+
+    def output_settled(self, fence: int) -> None:
+        """The leader has all output of an attempt, or wants none of it."""
+        attempt = self.registry.find(fence)
+        if attempt is not None and attempt.state is State.ACKNOWLEDGED:
+            self._release(attempt)
+
+    # What there is to tell ----------------------------------------------------------
+
+    def batch(self) -> list[News]:
+        """Take the next reports to send; empty when there are none."""
+        batch = self.outbox.take()
+        now = self._clock.monotonic()
+        for kind, attempt in batch:
+            if kind is ReportKind.FINISHED:
+                attempt.sent_at = now
+        return batch
+
+    def remind(self) -> None:
+        """Tell again what was told long ago and never acknowledged."""
+        overdue = self._clock.monotonic() - RESEND_SECONDS
+        for attempt in self.registry.held.values():
+            if attempt.state is State.FINISHED and 0 < attempt.sent_at < overdue:
+                self._tell_again(attempt)
+
+    async def told(self) -> None:
+        """Return when the leader has every result that there is."""
+        held = self.registry.held
+        while any(attempt.state is State.FINISHED for attempt in held.values()):
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+
+    # The life of the session --------------------------------------------------------
+
+    def restore(self, restored: Restored) -> None:
+        """Hold what an earlier process of this worker left; before anything else."""
+        for attempt in restored:
+            self.registry.add(attempt)
+        self._busy += len(restored.running)
+        for attempt, at in restored.acknowledged:
+            self.registry.acknowledge(attempt, at)
+        for attempt in restored.cut_short:
+            self._journal.end(attempt)
+
+    def tidy(self) -> None:
+        """Free what an earlier process could not free any more."""
+        for attempt in self.registry:
+            if (
+                attempt.state is State.ACKNOWLEDGED
+                and attempt.fence not in self._outputs
+            ):
+                self._release(attempt)
+
+    def close(self) -> None:
+        """Begin nothing more. What has not begun is given back."""
+        self._is_closing = True
+        for attempt in tuple(self.registry.held.values()):
+            if attempt.state in UNBEGUN:
+                self._end_unbegun(attempt, "the worker is stopping")
+
+    # ---------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Let waiting attempts begin, or ask to, as far as slots and trust allow."""
+        if self._is_pumping or self._is_closing:
+            return  # work that ends at once calls back in here
+        self._is_pumping = True
+        try:
+            while self._waiting and self._busy < self.slots and self._trust.holds():
+                self._begin(self._admit())
+        finally:
+            self._is_pumping = False
+
+    def _admit(self) -> list[Attempt]:
+        begin = []
+        while self._waiting and self._busy < self.slots:
+            attempt = self._waiting.popleft()
+            if attempt.state is not State.LEASED:
+                continue  # cancelled while it waited
+            assert attempt.lease is not None
+            self._busy += 1
+            if attempt.lease.delivery is Delivery.AT_MOST_ONCE:
+                self._ask(attempt)
+            else:
+                begin.append(attempt)
+        return begin
+
+    def _ask(self, attempt: Attempt) -> None:
+        attempt.move(Event.ASK)
+        self.outbox.add(ReportKind.STARTING, attempt)
+
+    def _begin(self, attempts: list[Attempt]) -> None:
+        if not attempts:
+            return
+        now = self._clock.now()
+        for attempt in attempts:
+            attempt.move(Event.BEGIN)
+            attempt.started_at = now
+        self._journal.begin(attempts)
+        for attempt in attempts:
+            self._runner(attempt).begin(attempt)
+
+    def _stop(self, attempt: Attempt, reason: str) -> None:
+        if attempt.state in UNBEGUN:
+            self._end_unbegun(attempt, reason)
+        elif attempt.state in BUSY and attempt.stop_reason is None:
+            attempt.stop_reason = reason
+            self._runner(attempt).cancel(attempt)
+
+    def _end_unbegun(self, attempt: Attempt, reason: str) -> None:
+        now = self._clock.now()
+        self._journal.begin((attempt,))
+        result = Result(Outcome.NOT_STARTED, 0, now, error=reason)
+        self.ended(attempt, result, is_durable=False)
+
+    def _withdraw(self, attempt: Attempt) -> None:
+        if attempt.state in BUSY:
+            self._busy -= 1
+        attempt.move(Event.WITHDRAW)
+        self.outbox.remove(attempt.fence)
+        self.registry.discard(attempt.fence)
+
+    def _forget(self, attempt: Attempt) -> None:
+        """The leader has the result, however it came by it.
+
+        Output that it has not acknowledged is still shipped: the leader may have lost
+        what it had in memory, and refuses what it does not want.
+        """
+        match attempt.state:
+            case State.LEASED | State.ASKED:
+                self._withdraw(attempt)
+            case State.STARTING | State.RUNNING:
+                self._stop(attempt, "the leader has ended this lease")
+            case State.FINISHED:
+                self.acknowledged((attempt.fence,))
+            case _:
+                pass
+        if attempt.state is State.ACKNOWLEDGED and attempt.fence not in self._outputs:
+            self.registry.discard(attempt.fence)
+            self._journal.forget((attempt.fence,))
+
+    def _tell_again(self, attempt: Attempt) -> None:
+        match attempt.state:
+            case State.ASKED:
+                self._ask(attempt)
+            case State.RUNNING:
+                self.outbox.add(ReportKind.STARTED, attempt)
+            case State.FINISHED if attempt.is_sendable:
+                self.outbox.add(ReportKind.FINISHED, attempt)
+            case _:
+                pass
+
+    def _announce_when_quiet(self) -> None:
+        """Let everything that is ready have its turn first: it may be the end of them."""
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._announce)
+
+    def _announce(self) -> None:
+        young, self._young = self._young, []
+        for attempt in young:
+            if attempt.state is State.RUNNING:
+                self.outbox.add(ReportKind.STARTED, attempt)
+
+    def _release(self, attempt: Attempt) -> None:
+        self._runner(attempt).release(attempt)
+
+    def _runner(self, attempt: Attempt) -> Runner:
+        return self._functions if attempt.is_function else self._processes
