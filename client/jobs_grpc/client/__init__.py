@@ -1,0 +1,157 @@
+"""The async SDK of jobs-grpc.
+
+    async with Client.connect("127.0.0.1:7420") as client:
+        execution = await client.jobs.run("nightly-backup")
+        async for event in execution.output():
+            ...
+        await execution.result()
+
+Everything public is named here. The names are loaded when they are first used, because
+the CLI lives in this package too and must start without gRPC.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobs_grpc.client._client import Client
+    from jobs_grpc.client._errors import (
+        Conflict,
+        DeadlineExceeded,
+        ExecutionFailed,
+        InvalidArgument,
+        JobsError,
+        NotFound,
+        NotRunning,
+        NotSupported,
+        Overloaded,
+        PermissionDenied,
+        ServerError,
+        Unauthenticated,
+        Unavailable,
+        Violation,
+    )
+    from jobs_grpc.client._executions import ExecutionHandle
+    from jobs_grpc.client._submission import Submission
+    from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
+    from jobs_grpc.client.records.execution import (
+        Execution,
+        ExecutionState,
+        KillReceipt,
+        SignalSent,
+        Trigger,
+        Usage,
+    )
+    from jobs_grpc.client.records.fleet import Queue, QueueStatus, Worker, WorkerState
+    from jobs_grpc.client.records.job import (
+        Applied,
+        ApplyOutcome,
+        Job,
+        JobStatistics,
+        Schedule,
+    )
+    from jobs_grpc.client.records.output import (
+        Gap,
+        OutputEnd,
+        OutputPiece,
+        OutputStream,
+    )
+    from jobs_grpc.client.records.page import Page
+    from jobs_grpc.client.records.server import ServerInfo
+
+_HOME = {
+    "_client": ("Client",),
+    "_errors": (
+        "Conflict",
+        "DeadlineExceeded",
+        "ExecutionFailed",
+        "InvalidArgument",
+        "JobsError",
+        "NotFound",
+        "NotRunning",
+        "NotSupported",
+        "Overloaded",
+        "PermissionDenied",
+        "ServerError",
+        "Unauthenticated",
+        "Unavailable",
+        "Violation",
+    ),
+    "_executions": ("ExecutionHandle",),
+    "_submission": ("Submission",),
+    "records.decision": ("Decision", "DecisionOutcome", "SkipReason"),
+    "records.execution": (
+        "Execution",
+        "ExecutionState",
+        "KillReceipt",
+        "SignalSent",
+        "Trigger",
+        "Usage",
+    ),
+    "records.fleet": ("Queue", "QueueStatus", "Worker", "WorkerState"),
+    "records.job": ("Applied", "ApplyOutcome", "Job", "JobStatistics", "Schedule"),
+    "records.output": ("Gap", "OutputEnd", "OutputPiece", "OutputStream"),
+    "records.page": ("Page",),
+    "records.server": ("ServerInfo",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Applied",
+    "ApplyOutcome",
+    "Client",
+    "Conflict",
+    "DeadlineExceeded",
+    "Decision",
+    "DecisionOutcome",
+    "Execution",
+    "ExecutionFailed",
+    "ExecutionHandle",
+    "ExecutionState",
+    "Gap",
+    "InvalidArgument",
+    "Job",
+    "JobStatistics",
+    "JobsError",
+    "KillReceipt",
+    "NotFound",
+    "NotRunning",
+    "NotSupported",
+    "OutputEnd",
+    "OutputPiece",
+    "OutputStream",
+    "Overloaded",
+    "Page",
+    "PermissionDenied",
+    "Queue",
+    "QueueStatus",
+    "Schedule",
+    "ServerError",
+    "ServerInfo",
+    "SignalSent",
+    "SkipReason",
+    "Submission",
+    "Trigger",
+    "Unauthenticated",
+    "Unavailable",
+    "Usage",
+    "Violation",
+    "Worker",
+    "WorkerState",
+]
+
+if not TYPE_CHECKING:  # for a type checker a name that is not there is an error
+
+    def __getattr__(name: str) -> object:
+        module = _MODULE_OF.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{module}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,305 @@
+"""Between the contract's messages and the SDK's records.
+
+The only module that sees both. Absent messages become `None`, enum numbers become words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
+from jobs_grpc.client.records.execution import (
+    Execution,
+    ExecutionState,
+    KillReceipt,
+    SignalSent,
+    Trigger,
+    Usage,
+)
+from jobs_grpc.client.records.fleet import Queue, QueueStatus, Worker, WorkerState
+from jobs_grpc.client.records.job import (
+    Applied,
+    ApplyOutcome,
+    Job,
+    JobStatistics,
+    Schedule,
+)
+from jobs_grpc.client.records.output import Gap, OutputEnd, OutputPiece, OutputStream
+from jobs_grpc.client.records.server import ServerInfo
+from jobs_grpc.client.records.word import Word
+from jobs_grpc.v1 import (
+    execution_pb2,
+    execution_service_pb2,
+    fleet_service_pb2,
+    job_pb2,
+    job_service_pb2,
+    queue_service_pb2,
+    schedule_service_pb2,
+    system_service_pb2,
+)
+from jobs_grpc.wire import time
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+WordT = TypeVar("WordT", bound=Word)
+
+
+def _words(cls: type[WordT], values: Iterable[tuple[str, int]]) -> Mapping[int, WordT]:
+    """Return the member for each number: EXECUTION_STATE_TIMED_OUT is `timed_out`."""
+    names = {number: name for name, number in values}
+    prefix = names.pop(0).removesuffix("UNSPECIFIED")
+    return {
+        number: cls.of(name.removeprefix(prefix).lower())
+        for number, name in names.items()
+    }
+
+
+_STATES = _words(ExecutionState, execution_pb2.ExecutionState.items())
+_TRIGGERS = _words(Trigger, execution_pb2.Trigger.items())
+_STREAMS = _words(OutputStream, execution_pb2.OutputStream.items())
+_APPLY_OUTCOMES = _words(ApplyOutcome, job_service_pb2.ApplyOutcome.items())
+_WORKER_STATES = _words(WorkerState, fleet_service_pb2.WorkerState.items())
+_DECISIONS = _words(DecisionOutcome, schedule_service_pb2.DecisionOutcome.items())
+_SKIP_REASONS = _words(SkipReason, schedule_service_pb2.SkipReason.items())
+
+
+def to_timestamp(instant: datetime) -> Timestamp:
+    """Return an aware instant as a message; a naive one is a `ValueError`."""
+    if instant.tzinfo is None:
+        raise ValueError(f"the instant {instant} needs a time zone")
+    return time.timestamp((instant - _EPOCH) // _MICROSECOND)
+
+
+def to_duration(seconds: float) -> Duration:
+    return time.duration(round(seconds * 1_000_000))
+
+
+def to_state(state: ExecutionState) -> execution_pb2.ExecutionState.ValueType:
+    return execution_pb2.ExecutionState.Value(f"EXECUTION_STATE_{state.value.upper()}")
+
+
+def to_trigger(trigger: Trigger) -> execution_pb2.Trigger.ValueType:
+    return execution_pb2.Trigger.Value(f"TRIGGER_{trigger.value.upper()}")
+
+
+def to_stream(stream: OutputStream) -> execution_pb2.OutputStream.ValueType:
+    return execution_pb2.OutputStream.Value(f"OUTPUT_STREAM_{stream.value.upper()}")
+
+
+def execution(message: execution_pb2.Execution) -> Execution:
+    return Execution(
+        id=message.id,
+        namespace=message.namespace,
+        workspace=message.workspace,
+        job=message.job,
+        job_revision=message.job_revision,
+        type=message.type,
+        state=_STATES.get(message.state, ExecutionState.UNRECOGNIZED),
+        trigger=_TRIGGERS.get(message.trigger, Trigger.UNRECOGNIZED),
+        queue=message.queue,
+        priority=message.priority,
+        scheduled_for=_instant(message, "scheduled_for"),
+        created_at=_instant(message, "created_at"),
+        started_at=_instant(message, "started_at"),
+        finished_at=_instant(message, "finished_at"),
+        exit_code=message.exit_code if message.HasField("exit_code") else None,
+        signal=message.signal,
+        error=message.error,
+        worker=message.worker,
+        attempt=message.attempt,
+        fence=message.fence,
+        usage=_usage(message.usage) if message.HasField("usage") else None,
+        result_json=message.result_json,
+        params=dict(message.params),
+        output_bytes=message.output_bytes if message.HasField("output_bytes") else None,
+        output_dropped=message.output_dropped,
+        requested_by=message.requested_by,
+        schedule_id=message.schedule_id,
+        receipt=_receipt(message.receipt) if message.HasField("receipt") else None,
+    )
+
+
+def job(message: job_pb2.Job) -> Job:
+    return Job(
+        namespace=message.namespace,
+        workspace=message.workspace,
+        name=message.name,
+        revision=message.revision,
+        type=message.type,
+        description=message.description,
+        enabled=message.enabled,
+        source=message.source,
+        document_json=message.document_json or "{}",
+        created_at=_instant(message, "created_at"),
+        updated_at=_instant(message, "updated_at"),
+        next_run_at=_instant(message, "next_run_at"),
+        active=message.active,
+        statistics=_statistics(message.statistics),
+        schedules=tuple(
+            Schedule(
+                id=one.id,
+                name=one.name,
+                rule=one.rule,
+                timezone=one.timezone,
+                enabled=one.enabled,
+                next_due_at=_instant(one, "next_due_at"),
+            )
+            for one in message.schedules
+        ),
+    )
+
+
+def applied(message: job_service_pb2.ApplyJobsResponse.Result) -> Applied:
+    return Applied(
+        namespace=message.job.namespace,
+        workspace=message.job.workspace,
+        name=message.job.name,
+        outcome=_APPLY_OUTCOMES.get(message.outcome, ApplyOutcome.UNRECOGNIZED),
+        revision=message.revision,
+    )
+
+
+def queue_status(message: queue_service_pb2.ListQueuesResponse) -> QueueStatus:
+    return QueueStatus(
+        queues=tuple(
+            Queue(
+                name=one.name,
+                weight=one.weight,
+                pending=one.pending,
+                active=one.active,
+                scheduled=one.scheduled,
+                completed=one.completed,
+                failed=one.failed,
+            )
+            for one in message.queues
+        ),
+        workers_total=message.workers_total,
+        workers_active=message.workers_active,
+        workers_idle=message.workers_idle,
+        slots_total=message.slots_total,
+        slots_used=message.slots_used,
+    )
+
+
+def worker(message: fleet_service_pb2.Worker) -> Worker:
+    return Worker(
+        id=message.id,
+        name=message.name,
+        state=_WORKER_STATES.get(message.state, WorkerState.UNRECOGNIZED),
+        labels=dict(message.labels),
+        slots=message.slots,
+        slots_used=message.slots_used,
+        functions=tuple(message.functions),
+        version=message.version,
+        connected_at=_instant(message, "connected_at"),
+        last_heartbeat_at=_instant(message, "last_heartbeat_at"),
+    )
+
+
+def decision(message: schedule_service_pb2.Decision) -> Decision:
+    reason = message.reason
+    return Decision(
+        schedule_id=message.schedule_id,
+        namespace=message.namespace,
+        workspace=message.workspace,
+        job=message.job,
+        due_at=_instant(message, "due_at"),
+        decided_at=_instant(message, "decided_at"),
+        outcome=_DECISIONS.get(message.outcome, DecisionOutcome.UNRECOGNIZED),
+        reason=_SKIP_REASONS.get(reason, SkipReason.UNRECOGNIZED) if reason else None,
+        execution_id=message.execution_id,
+        holder=message.holder,
+    )
+
+
+def server_info(message: system_service_pb2.GetInfoResponse) -> ServerInfo:
+    return ServerInfo(
+        version=message.version,
+        term=message.term,
+        started_at=_instant(message, "started_at"),
+        store=message.store,
+        jobs=message.jobs,
+        schedules=message.schedules,
+        active_executions=message.active_executions,
+        timezone_data=message.timezone_data,
+    )
+
+
+def output_event(
+    message: execution_service_pb2.FollowOutputResponse,
+) -> OutputPiece | Gap | OutputEnd | None:
+    """Return the event, or `None` for a kind that only a newer server knows."""
+    match message.WhichOneof("event"):
+        case "piece":
+            piece = message.piece
+            return OutputPiece(
+                stream=_STREAMS.get(piece.stream, OutputStream.UNRECOGNIZED),
+                offset=piece.offset,
+                data=piece.data,
+                time=_instant(piece, "time"),
+            )
+        case "gap":
+            gap = message.gap
+            return Gap(offset=gap.offset, length=gap.length, reason=gap.reason)
+        case "end":
+            return OutputEnd(
+                execution=execution(message.end.execution),
+                next_offset=message.end.next_offset,
+                log_complete=message.end.log_complete,
+            )
+        case _:
+            return None
+
+
+def _statistics(message: job_pb2.JobStatistics) -> JobStatistics:
+    state = message.last_state
+    return JobStatistics(
+        run_count=message.run_count,
+        success_count=message.success_count,
+        failure_count=message.failure_count,
+        last_run_at=_instant(message, "last_run_at"),
+        last_success_at=_instant(message, "last_success_at"),
+        last_failure_at=_instant(message, "last_failure_at"),
+        last_error=message.last_error,
+        last_state=_STATES.get(state, ExecutionState.UNRECOGNIZED) if state else None,
+    )
+
+
+def _usage(message: execution_pb2.Usage) -> Usage:
+    return Usage(
+        cpu_user=_span(message.cpu_user),
+        cpu_system=_span(message.cpu_system),
+        peak_memory_bytes=message.peak_memory_bytes,
+    )
+
+
+def _receipt(message: execution_pb2.KillReceipt) -> KillReceipt:
+    return KillReceipt(
+        signals=tuple(
+            SignalSent(
+                signal=one.signal,
+                sent_at=_instant(one, "sent_at"),
+                processes=one.processes,
+            )
+            for one in message.signals
+        ),
+        survivors=tuple(message.survivors),
+        output_leaked=message.output_leaked,
+    )
+
+
+def _instant(message: object, name: str) -> datetime | None:
+    # Every message with an instant in it; the generated classes share no typed base.
+    if not message.HasField(name):  # type: ignore[attr-defined]
+        return None
+    return _EPOCH + time.microseconds(getattr(message, name)) * _MICROSECOND
+
+
+def _span(message: Duration) -> timedelta:
+    return time.microseconds(message) * _MICROSECOND

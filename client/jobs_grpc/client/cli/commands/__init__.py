@@ -1,0 +1,3 @@
+"""One module for each command or group of commands; `main` loads one when it is typed."""
+
+from __future__ import annotations

@@ -1,0 +1,92 @@
+"""`apply`: make the server's jobs what the files say.
+
+Everything is checked before anything changes: all files here, then all documents by the
+server. Only then are they applied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from jobs_grpc.client._errors import InvalidArgument, NotFound
+from jobs_grpc.client.cli.failures import InvalidFiles
+from jobs_grpc.client.cli.options import Command, Settings, pass_settings
+from jobs_grpc.client.cli.printing import note, print_document
+from jobs_grpc.client.cli.session import converse
+from jobs_grpc.client.cli.table import colored_state
+from jobs_grpc.client.records.job import Applied
+
+if TYPE_CHECKING:
+    from jobs_grpc.client._client import Client
+
+
+@click.command(cls=Command)
+@click.option(
+    "-f",
+    "--file",
+    "paths",
+    multiple=True,
+    required=True,
+    metavar="FILE|DIR|-",
+    help="A job file, a folder of them, or - for standard input; may be repeated.",
+)
+@click.option(
+    "--format",
+    "stdin_format",
+    type=click.Choice(["json", "yaml", "toml"]),
+    help="What standard input is written in; guessed if left out.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would change, change nothing.")
+@pass_settings
+def apply(
+    settings: Settings,
+    paths: tuple[str, ...],
+    stdin_format: str | None,
+    dry_run: bool,
+) -> None:
+    """Create or update jobs from files; those that are the same are left alone.
+
+    Either all files are valid, or nothing is changed and the exit code is 7.
+    """
+    from jobs_grpc.client.cli.sources import NOTHING_CHANGED, load_sources
+
+    loaded = load_sources(settings, paths, stdin_format)
+    documents = [one.document for one in loaded]
+    origins = [one.origin for one in loaded]
+
+    async def work(client: Client) -> tuple[Applied, ...]:
+        return await client.jobs.apply(
+            documents, origins=origins, validate_only=dry_run
+        )
+
+    try:
+        results = converse(settings, work)
+    except (InvalidArgument, NotFound) as error:
+        # Whatever the server does not find here, for example a queue, a file names.
+        problems = _problems(error) or [error.message]
+        raise InvalidFiles(
+            problems, outcome=NOTHING_CHANGED, hint=error.hint
+        ) from error
+    _print(settings, results, dry_run=dry_run)
+
+
+def _problems(error: InvalidArgument | NotFound) -> list[str]:
+    violations = getattr(error, "violations", ())
+    return [f"{one.field}: {one.description}" for one in violations]
+
+
+def _print(settings: Settings, results: tuple[Applied, ...], *, dry_run: bool) -> None:
+    if settings.output in {"json", "yaml"}:
+        data = [result.to_json() for result in results]
+        print_document(settings, {"data": data, "next_page_token": None})
+    else:
+        for result in results:
+            path = f"{result.namespace}/{result.workspace}/{result.name}"
+            word = f"{colored_state(result.outcome)}{' ' * (12 - len(result.outcome))}"
+            click.echo(path if settings.output == "name" else word + path)
+    counts = Counter(result.outcome.value for result in results)
+    summary = ", ".join(f"{count} {word}" for word, count in counts.items())
+    note(f"{summary}{' (dry run: nothing was changed)' if dry_run else ''}")

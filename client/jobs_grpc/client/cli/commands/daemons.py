@@ -1,0 +1,85 @@
+"""`server` and `worker`: become the daemon.
+
+The daemons are programs of their own (`python -m jobs_grpc.controlplane`), which this one
+turns into by `exec`: the CLI never imports a server. They read their own arguments, and
+print their own help.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any, Final, NoReturn
+
+import click
+
+from jobs_grpc.client.cli.commands.fleet import list_workers
+from jobs_grpc.client.cli.failures import Failure
+from jobs_grpc.client.cli.options import resolved
+
+SERVER: Final = "jobs_grpc.controlplane"
+WORKER: Final = "jobs_grpc.worker"
+# What each extra brings, by the names that are imported.
+_NEEDS: Final = {
+    "server": ("aiosqlite", "grpc_health", "uvloop", "opentelemetry"),
+    "worker": ("uvloop",),
+}
+_PASS_ON: Final[dict[str, Any]] = {
+    "ignore_unknown_options": True,
+    "allow_extra_args": True,
+    "allow_interspersed_args": False,
+    "help_option_names": [],
+}
+
+
+@click.command(context_settings=_PASS_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def server(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Start a server."""
+    become("server", SERVER, [*_said_before(ctx), *arguments])
+
+
+class WorkerGroup(click.Group):
+    """`worker list` is a command of ours; anything else is the daemon's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        is_ours = bool(args) and args[0] in self.commands
+        if not is_ours and not ctx.resilient_parsing:
+            become("worker", WORKER, [*_said_before(ctx), *args])
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=WorkerGroup, context_settings=_PASS_ON)
+def worker() -> None:
+    """Start a worker; `worker list` shows those that are there."""
+
+
+worker.add_command(list_workers)
+
+
+def become(program: str, module: str, arguments: Sequence[str]) -> NoReturn:
+    """Turn this process into a daemon."""
+    check_extra(program, module)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # No shell: the arguments are the user's.
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
+
+
+def check_extra(program: str, module: str) -> None:
+    """Say in one line what to install, if something is missing."""
+    needs = (module, *_NEEDS[program])
+    if any(find_spec(name) is None for name in needs):
+        raise Failure(
+            f'the {program} needs the extra "{program}": '
+            f"pip install 'jobs-grpc[{program}]'"
+        )
+
+
+def _said_before(ctx: click.Context) -> list[str]:
+    """Return the shared options that stood before the command and that daemons know."""
+    addr = resolved(ctx, os.environ).said.get("addr")
+    return ["--addr", addr] if addr else []

@@ -1,0 +1,241 @@
+"""`job`: definitions. `list` is `job list`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobs_grpc.client.cli.exits import Exit
+from jobs_grpc.client.cli.failures import Failure
+from jobs_grpc.client.cli.moments import clock_text, relative_text
+from jobs_grpc.client.cli.options import Group, Settings, pass_settings
+from jobs_grpc.client.cli.printing import (
+    note,
+    print_document,
+    print_fields,
+    print_record,
+    print_records,
+    yaml_text,
+)
+from jobs_grpc.client.cli.session import converse
+from jobs_grpc.client.cli.table import Column
+from jobs_grpc.client.records.job import Job, Schedule
+
+if TYPE_CHECKING:
+    from jobs_grpc.client._client import Client
+
+_SHOWN_RULES = 2
+# Said by every interval that is not anchored elsewhere.
+_USUAL_ANCHOR = " from 1970-01-01T00:00:00Z"
+
+
+@click.group(cls=Group)
+def job() -> None:
+    """Look after job definitions."""
+
+
+@job.command("list")
+@click.option(
+    "-l",
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY[=VALUE]",
+    help="Only jobs with this label or tag; may be repeated, and all must match.",
+)
+@pass_settings
+def list_jobs(settings: Settings, labels: tuple[str, ...]) -> None:
+    """List jobs: type, schedule, next run, last state."""
+
+    async def work(client: Client) -> tuple[Job, ...]:
+        return await client.jobs.list(labels=labels)
+
+    jobs = converse(settings, work)
+    print_records(
+        settings,
+        jobs,
+        job_columns(datetime.now(UTC)),
+        name=lambda one: one.name,
+        empty="there are no such jobs" if labels else "there are no jobs",
+    )
+
+
+@job.command()
+@click.argument("name")
+@pass_settings
+def get(settings: Settings, name: str) -> None:
+    """Show one job with its definition."""
+
+    async def work(client: Client) -> Job:
+        return await client.jobs.get(name)
+
+    found = converse(settings, work, job=name)
+    print_record(settings, found, name=found.name, show=lambda: _show(found))
+
+
+@job.command()
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@pass_settings
+def delete(settings: Settings, name: str, yes: bool) -> None:
+    """Remove a job and its schedules. Its history stays, what runs goes on."""
+    if not yes:
+        _ask(f'delete the job "{name}"?')
+
+    async def work(client: Client) -> None:
+        await client.jobs.delete(name)
+
+    converse(settings, work, job=name)
+    click.echo(
+        name if settings.output == "name" else f"deleted   {_path(settings, name)}"
+    )
+
+
+@job.command()
+@click.argument("name")
+@pass_settings
+def enable(settings: Settings, name: str) -> None:
+    """Let the schedules of a job start it."""
+
+    async def work(client: Client) -> Job:
+        return await client.jobs.enable(name)
+
+    _say_changed(settings, "enabled", converse(settings, work, job=name))
+
+
+@job.command()
+@click.argument("name")
+@pass_settings
+def disable(settings: Settings, name: str) -> None:
+    """Let no schedule start a job. It can still be run by hand."""
+
+    async def work(client: Client) -> Job:
+        return await client.jobs.disable(name)
+
+    _say_changed(settings, "disabled", converse(settings, work, job=name))
+
+
+@job.command()
+@click.option(
+    "-f",
+    "--file",
+    "paths",
+    multiple=True,
+    required=True,
+    metavar="FILE|DIR|-",
+    help="A job file, a folder of them, or - for standard input; may be repeated.",
+)
+@click.option(
+    "--format",
+    "stdin_format",
+    type=click.Choice(["json", "yaml", "toml"]),
+    help="What standard input is written in; guessed if left out.",
+)
+@pass_settings
+def validate(
+    settings: Settings, paths: tuple[str, ...], stdin_format: str | None
+) -> None:
+    """Check job files without a server. Exit code 7 if one is not valid."""
+    from jobs_grpc.client.cli.sources import load_sources
+
+    loaded = load_sources(settings, paths, stdin_format)
+    for one in loaded:
+        click.echo(f"valid   {'/'.join(one.key)}")
+    note(f"{len(loaded)} valid")
+
+
+@job.command()
+@pass_settings
+def schema(settings: Settings) -> None:
+    """Print the JSON Schema of job files, for editors."""
+    from jobs_grpc.jobfile import json_schema
+
+    print_document(settings, json_schema())
+
+
+def job_columns(now: datetime) -> list[Column[Job]]:
+    """Return the columns of a list of jobs."""
+    return [
+        Column("NAME", lambda one: one.name),
+        Column("NAMESPACE", lambda one: one.namespace, only_wide=True),
+        Column("WORKSPACE", lambda one: one.workspace),
+        Column("TYPE", lambda one: one.type),
+        Column("ENABLED", lambda one: "yes" if one.enabled else "no"),
+        Column("SCHEDULE", _short_rules, wide=all_rules),
+        Column(
+            "NEXT RUN",
+            lambda one: relative_text(one.next_run_at, now),
+            wide=lambda one: clock_text(one.next_run_at),
+        ),
+        Column("LAST STATE", lambda one: one.statistics.last_state or "-"),
+        Column("DESCRIPTION", lambda one: one.description),
+    ]
+
+
+def all_rules(one: Job) -> str:
+    """Return every schedule of a job in a line."""
+    return "; ".join(map(_rule, one.schedules))
+
+
+def _short_rules(one: Job) -> str:
+    rules = [_rule(schedule) for schedule in one.schedules]
+    more = len(rules) - _SHOWN_RULES
+    return "; ".join(rules[:_SHOWN_RULES]) + (f"; {more} more" if more > 0 else "")
+
+
+def _rule(schedule: Schedule) -> str:
+    rule = schedule.rule.removeprefix("cron ").removesuffix(_USUAL_ANCHOR)
+    zone = "" if schedule.timezone in {"", "UTC"} else f" {schedule.timezone}"
+    return f"{rule}{zone}{'' if schedule.enabled else ' (off)'}"
+
+
+def _show(one: Job) -> None:
+    labels: dict[str, Any] = one.document.get("labels") or {}
+    print_fields(
+        [
+            ("Job", one.name),
+            ("Namespace", one.namespace),
+            ("Workspace", one.workspace),
+            ("Type", one.type),
+            ("Description", one.description or "-"),
+            ("Labels", ", ".join(map(_label, labels.items())) or "-"),
+            ("Enabled", "yes" if one.enabled else "no"),
+            ("Schedule", all_rules(one) or "-"),
+            ("Next Run", clock_text(one.next_run_at)),
+            ("Revision", str(one.revision)),
+            ("Source", one.source or "-"),
+            ("Created", clock_text(one.created_at)),
+            ("Updated", clock_text(one.updated_at)),
+        ]
+    )
+    click.echo("Definition:")
+    for line in yaml_text(one.document).splitlines():
+        click.echo(f"  {line}".rstrip())
+
+
+def _label(label: tuple[str, Any]) -> str:
+    key, value = label
+    return f"{key}={value}" if value else key
+
+
+def _say_changed(settings: Settings, verb: str, one: Job) -> None:
+    path = f"{one.namespace}/{one.workspace}/{one.name}"
+    print_record(
+        settings, one, name=one.name, show=lambda: click.echo(f"{verb}   {path}")
+    )
+
+
+def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise Failure(
+            "there is nobody to ask", Exit.USAGE, "say -y to go on without asking"
+        )
+    click.confirm(question, abort=True, err=True)
+
+
+def _path(settings: Settings, name: str) -> str:
+    workspace = settings.workspace or "_standalone_"
+    return f"{settings.namespace}/{workspace}/{name}"

@@ -1,0 +1,109 @@
+"""The program `jobs-grpc`: its commands, and what happens at its end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from jobs_grpc.client._version import VERSION
+from jobs_grpc.client.cli.lazy import Entry, LazyGroup, PipeClosed
+
+_HOME: Final = "jobs_grpc.client.cli.commands"
+
+ENTRIES: Final = {
+    "dev": Entry(
+        f"{_HOME}.dev:dev",
+        "Start a server and one worker on this machine, to try things out.",
+    ),
+    "apply": Entry(
+        f"{_HOME}.apply:apply",
+        "Create or update jobs from files; those that are the same are left alone.",
+    ),
+    "list": Entry(
+        f"{_HOME}.job:list_jobs", "List jobs: type, schedule, next run, last state."
+    ),
+    "status": Entry(
+        f"{_HOME}.status:status",
+        "Show counters, last and next run of one job, or a line for every job.",
+    ),
+    "run": Entry(
+        f"{_HOME}.run:run", "Run a stored job, a function, or a command line after --."
+    ),
+    "kill": Entry(
+        f"{_HOME}.kill:kill",
+        "End a run, or every run of a job: the whole process tree.",
+    ),
+    "logs": Entry(
+        f"{_HOME}.logs:logs",
+        "Print the output of a run, or of the latest run of a job, byte for byte.",
+    ),
+    "job": Entry(f"{_HOME}.job:job", "Look after job definitions."),
+    "execution": Entry(f"{_HOME}.execution:execution", "Look after runs (short: ex)."),
+    "ex": Entry(
+        f"{_HOME}.execution:execution", "Look after runs (short: ex).", is_hidden=True
+    ),
+    "schedule": Entry(
+        f"{_HOME}.schedule:schedule",
+        "Preview schedules, and see what became of due times.",
+    ),
+    "queue": Entry(f"{_HOME}.fleet:queue", "Show the waiting lines."),
+    "worker": Entry(
+        f"{_HOME}.daemons:worker",
+        "Start a worker; `worker list` shows those that are there.",
+    ),
+    "server": Entry(f"{_HOME}.daemons:server", "Start a server."),
+    "completion": Entry(
+        f"{_HOME}.completion:completion", "Print the completion script of a shell."
+    ),
+    "version": Entry(
+        f"{_HOME}.version:version",
+        "Print the version of this program, and of the server.",
+    ),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    entries=ENTRIES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(VERSION, "-V", "--version", message="jobs-grpc %(version)s")
+def cli() -> None:
+    """Schedule jobs and run them on a fleet of workers.
+
+    Three commands to begin with: `jobs-grpc dev` in one terminal, and in another
+    `jobs-grpc run --follow -- echo hello` and `jobs-grpc list`.
+    """
+
+
+def main() -> None:
+    """Run the program as a process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        code = cli.main(list(arguments), prog_name="jobs-grpc", standalone_mode=False)
+        sys.stdout.flush()
+    except (PipeClosed, BrokenPipeError):
+        return _end_quietly()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last handler
+        from jobs_grpc.client.cli.failures import report
+
+        return report(error, arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _end_quietly() -> int:
+    """End like any other tool in front of `| head`: without a word, code 128 + SIGPIPE.
+
+    (To let the signal end us, as those do, is not for us: gRPC's own pipes raise it too.)
+    """
+    # What is still buffered must not fail when the interpreter ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141

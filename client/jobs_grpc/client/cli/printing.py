@@ -1,0 +1,78 @@
+"""Results in the form that `-o` names. Data goes to standard output, the rest to errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from jobs_grpc.client.cli.options import Settings
+from jobs_grpc.client.cli.table import Column, print_table
+from jobs_grpc.client.records.page import Record
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+def print_records(
+    settings: Settings,
+    records: Sequence[RecordT],
+    columns: Sequence[Column[RecordT]],
+    *,
+    name: Callable[[RecordT], str],
+    envelope: dict[str, Any] | None = None,
+    empty: str = "",
+) -> None:
+    """Print a list; `envelope` is its JSON where that has more than the records."""
+    if settings.output in {"json", "yaml"}:
+        whole = envelope or {
+            "data": [record.to_json() for record in records],
+            "next_page_token": None,
+        }
+        print_document(settings, whole)
+    elif settings.output == "name":
+        for record in records:
+            click.echo(name(record))
+    elif records:
+        print_table(columns, records, wide=settings.output == "wide")
+    elif empty:
+        note(empty)
+
+
+def print_record(
+    settings: Settings, record: Record, *, name: str, show: Callable[[], None]
+) -> None:
+    """Print one thing; `show` prints it for people."""
+    if settings.output in {"json", "yaml"}:
+        print_document(settings, record.to_json())
+    elif settings.output == "name":
+        click.echo(name)
+    else:
+        show()
+
+
+def print_document(settings: Settings, document: Any) -> None:
+    """Print plain data as YAML if that is asked for, else as JSON."""
+    if settings.output == "yaml":
+        click.echo(yaml_text(document), nl=False)
+    else:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def yaml_text(document: Any) -> str:
+    import yaml
+
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def print_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """Print `Name: value`, one a line."""
+    for field, value in fields:
+        click.echo(f"{field}: {value}")
+
+
+def note(text: str) -> None:
+    """Say something that is not data."""
+    click.echo(text, err=True)
