@@ -1,0 +1,65 @@
+# Every target sets up what it needs. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+PROTOS := proto/jobs_grpc/v1
+WORKERS ?= 2
+
+.PHONY: help setup demo test check unit proto check-proto bench run-dev clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make the virtual environment with everything in it
+
+# Editable, so the sources are what runs; the groups are those of pyproject.toml.
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group dev --group proto
+	touch $@
+
+demo: $(STAMP) ## Run the examples until Ctrl-C (or for DEMO_SECONDS)
+	@$(BIN)/python examples/demo.py
+
+run-dev: $(STAMP) ## Start a server and a worker on loopback
+	$(BIN)/jobs-grpc dev
+
+test: check ## Everything that must pass: checks and all tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+check: $(STAMP) ## Format, lint, types, import contracts, protos, generated code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint
+	$(BIN)/python tests/meta/breaking.py
+	$(MAKE) --no-print-directory check-proto
+
+unit: $(STAMP) ## The fast tests only
+	$(BIN)/python -m pytest tests/unit tests/meta -n $(WORKERS)
+
+bench: $(STAMP) ## Measure the performance goals; needs nothing else running
+	$(BIN)/python -m tests.bench
+
+proto: $(STAMP) ## Generate the code beside the .proto files
+	rm -f $(PROTOS)/*_pb2*.py $(PROTOS)/*_pb2*.pyi
+	$(MAKE) --no-print-directory generate-into INTO=proto
+
+generate-into:
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -I proto --python_out=$(INTO) --mypy_out=quiet:$(INTO) $(PROTOS)/*.proto
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -I proto --grpc_python_out=$(INTO) --mypy_grpc_out=quiet:$(INTO) $(PROTOS)/*_service.proto
+
+check-proto: $(STAMP) ## Fail if the committed generated code is stale
+	@fresh=$$(mktemp -d) && $(MAKE) --no-print-directory generate-into INTO=$$fresh >/dev/null && \
+	  for made in $$fresh/jobs_grpc/v1/*; do \
+	    cmp -s $$made $(PROTOS)/$$(basename $$made) || { echo "stale: $$(basename $$made); run make proto"; exit 1; }; \
+	  done; status=$$?; rm -rf $$fresh; exit $$status
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-data

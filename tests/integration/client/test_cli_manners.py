@@ -1,0 +1,233 @@
+"""How the program behaves when something is wrong, and what needs no server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs_grpc.client.cli.main import ENTRIES
+from jobs_grpc.v1.fleet_service_pb2 import ListWorkersResponse, Worker
+from jobs_grpc.v1.job_service_pb2 import ListJobsResponse
+from jobs_grpc.v1.queue_service_pb2 import ListQueuesResponse, Queue
+from jobs_grpc.v1.schedule_service_pb2 import Decision, ListDecisionsResponse
+from jobs_grpc.v1.system_service_pb2 import GetInfoResponse
+from support.cli import Cli, jobs_grpc
+from support.client_messages import job
+from support.fake_control_plane import HANG, FakeControlPlane, refusal
+from support.web_server import web_server
+
+
+def test_an_unreachable_server_is_one_clear_line() -> None:
+    ended = jobs_grpc("list", addr="127.0.0.1:1")
+    assert ended.code == 6
+    assert ended.out == ""
+    first, second = ended.err.splitlines()
+    assert first == (
+        "error: cannot reach the server at 127.0.0.1:1: connection refused"
+    )
+    assert second.startswith("hint: ")
+
+
+def test_a_web_server_is_recognized() -> None:
+    with web_server() as port:
+        ended = jobs_grpc("list", addr=f"127.0.0.1:{port}")
+    assert ended.code == 6
+    assert f"127.0.0.1:{port} does not speak gRPC" in ended.err
+
+
+def test_a_server_that_never_answers_is_given_up() -> None:
+    with FakeControlPlane() as server:
+        server.expect("ListJobs", HANG)
+        ended = jobs_grpc("list", "--timeout", "0.2", addr=server.address)
+    assert ended.code == 6
+    assert "no answer" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("PERMISSION_DENIED", 4),
+        ("UNAUTHENTICATED", 4),
+        ("INTERNAL", 1),
+        ("NOT_SUPPORTED", 1),
+    ],
+)
+def test_refusals_have_their_exit_codes(reason: str, code: int) -> None:
+    said = refusal(reason, "no", request_id="req-1")
+    with FakeControlPlane() as server:
+        server.expect("ListJobs", said)
+        ended = jobs_grpc("list", "--verbose", addr=server.address)
+    assert ended.code == code
+    assert ended.err.startswith("error: no\n")
+    assert "request id: req-1" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("lst",), 'did you mean "list"?'),
+        (("run",), "name one thing to run"),
+        (("run", "backup", "--", "true"), "name one thing to run"),
+        (("run", "backup", "--queue", "q"), "--queue is for ad hoc runs"),
+        (("run", "backup", "-p", "x"), "--param takes KEY=VALUE"),
+        (("run", "backup", "--at", "noon"), "--at: "),
+        (("list", "-o", "xml"), "xml"),
+        (("list", "--timeout", "soon"), "a duration looks like"),
+        (("list", "--addr", "http://localhost:7420"), "has a scheme"),
+        (("execution", "list", "--state", "nix"), "the states are"),
+        (("schedule", "preview", "*/5 61 * * *"), "hour must be 0-23"),
+    ],
+)
+def test_wrong_usage_is_said_in_a_line(arguments: tuple[str, ...], words: str) -> None:
+    ended = jobs_grpc(*arguments)
+    assert ended.code == 2
+    assert words in ended.err
+    assert ended.err.startswith("error: ")
+    assert "Traceback" not in ended.err
+
+
+def test_a_bad_variable_is_named() -> None:
+    ended = jobs_grpc("list", env={"JOBS_GRPC_OUTPUT": "xml"})
+    assert ended.code == 2
+    assert "JOBS_GRPC_OUTPUT" in ended.err
+
+
+async def test_a_closed_pipe_ends_it_quietly() -> None:
+    many = ListJobsResponse(
+        jobs=[job(f"job-{n}", description="x" * 500) for n in range(900)]
+    )
+    with FakeControlPlane() as server:
+        server.expect("ListJobs", many)
+        async with Cli("list", addr=server.address) as command:
+            assert await command.line()
+            # The reader has seen enough.
+            command.process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+            assert command.process.stderr is not None
+            assert await command.process.stderr.read() == b""
+            await command.process.wait()
+
+
+def test_preview_needs_no_server() -> None:
+    ended = jobs_grpc(
+        "schedule", "preview", "15 9-17/2 * * 1-5", "--from", "2027-01-15T12:00:00Z",
+        "--count", "3", "-o", "json",
+    )  # fmt: skip
+    assert ended.json() == {
+        "data": [
+            {"due_at": "2027-01-15T13:15:00Z"},
+            {"due_at": "2027-01-15T15:15:00Z"},
+            {"due_at": "2027-01-15T17:15:00Z"},
+        ]
+    }
+
+
+def test_preview_shows_local_times_of_the_zone() -> None:
+    ended = jobs_grpc(
+        "schedule", "preview", "30 2 * * *", "--tz", "Europe/Berlin",
+        "--from", "2027-07-01T00:00:00Z", "--count", "1",
+    )  # fmt: skip
+    assert ended.out == "Thu 2027-07-01 02:30:00 CEST\n"
+
+
+def test_decisions_say_why_a_time_was_skipped() -> None:
+    skipped = Decision(job="backup", outcome=2, reason=1, holder="0b5c3f0e-8a3c")  # type: ignore[arg-type]
+    with FakeControlPlane() as server:
+        server.expect("ListDecisions", ListDecisionsResponse(decisions=[skipped]))
+        ended = jobs_grpc("schedule", "decisions", "backup", addr=server.address)
+    assert "skipped" in ended.out
+    assert "overlap" in ended.out
+    assert "0b5c3f0e" in ended.out
+
+
+def test_queues_and_workers_are_shown() -> None:
+    with FakeControlPlane() as server:
+        server.expect(
+            "ListQueues",
+            ListQueuesResponse(
+                queues=[Queue(name="critical", weight=6)],
+                workers_total=1,
+                slots_total=4,
+            ),
+        )
+        ended = jobs_grpc("queue", "status", "-o", "json", addr=server.address)
+        assert ended.json()["data"][0]["name"] == "critical"
+        assert ended.json()["slots"] == {"total": 4, "used": 0}
+        server.expect(
+            "ListWorkers",
+            ListWorkersResponse(
+                workers=[Worker(name="w1", slots=4, labels={"a": "b"})]
+            ),
+        )
+        ended = jobs_grpc("worker", "list", addr=server.address)
+    assert "w1" in ended.out
+    assert "0/4" in ended.out
+    assert "a=b" in ended.out
+
+
+def test_the_version_of_the_server_can_be_asked() -> None:
+    with FakeControlPlane() as server:
+        info = GetInfoResponse(version="9.9.9", term=4, store="sqlite 3.40.1")
+        server.expect("GetInfo", info)
+        ended = jobs_grpc("version", "--server", addr=server.address)
+    assert "server 9.9.9 (term 4, sqlite 3.40.1)" in ended.out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_printed(shell: str) -> None:
+    ended = jobs_grpc("completion", shell)
+    assert ended.code == 0
+    assert "_JOBS_GRPC_COMPLETE" in ended.out
+
+
+async def test_commands_are_completed() -> None:
+    env = {
+        "_JOBS_GRPC_COMPLETE": "bash_complete",
+        "COMP_WORDS": "jobs-grpc st",
+        "COMP_CWORD": "1",
+    }
+    async with Cli(env=env) as command:
+        ended = await command.ended()
+    assert ended.out.split() == ["plain,status"]
+
+
+def test_every_command_has_help() -> None:
+    ended = jobs_grpc("--help")
+    assert ended.code == 0
+    for name, entry in ENTRIES.items():
+        assert entry.is_hidden or f"  {name} " in ended.out
+
+
+async def test_a_missing_extra_says_what_to_install(tmp_path: Path) -> None:
+    # A program that hides one of the extra's packages, then runs the command.
+    program = tmp_path / "without.py"
+    program.write_text(
+        "import importlib.util, sys\n"
+        "real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = (\n"
+        "    lambda name, *a: None if name == 'aiosqlite' else real(name, *a))\n"
+        "from jobs_grpc.client.cli.main import run\n"
+        "sys.exit(run(['server']))\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(program),
+        stderr=asyncio.subprocess.PIPE,
+        env=dict(os.environ),
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert err.decode() == (
+        'error: the server needs the extra "server": '
+        "pip install 'jobs-grpc[server]'\n"
+    )
+
+
+def test_the_schema_is_json() -> None:
+    ended = jobs_grpc("job", "schema")
+    assert json.loads(ended.out)["$schema"].startswith("https://json-schema.org")
