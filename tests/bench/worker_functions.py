@@ -64,7 +64,7 @@ class Leader(WorkerServiceServicer):
         self.ended: set[int] = set()
         self.began_at = 0.0
 
-    async def Connect(
+    async def Connect(  # noqa: N802 - the contract names it
         self, request_iterator: Any, context: Any
     ) -> AsyncIterator[wire.LeaderMessage]:
         hello = (await anext(request_iterator)).hello

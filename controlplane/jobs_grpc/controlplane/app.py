@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -109,13 +110,11 @@ class ControlPlane:
             serving = await self._health_changes.get()
             await self._server.say_serving(serving=serving)
 
-    def _notice(self, fact: Fact) -> None:
-        self._following.notice(fact)
+    def _notice(self, facts: Sequence[Fact]) -> None:
+        self._following.notice(facts)
         if self._metrics is not None:
-            self._metrics.note(fact)
-        self._events.note(fact)
-        # Once for all facts of a step.
-        asyncio.get_running_loop().call_soon(self._events.flush)
+            self._metrics.note(facts)
+        self._events.write(facts)
 
     def _core(self) -> Core | None:
         with contextlib.suppress(Exception):

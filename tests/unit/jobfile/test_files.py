@@ -65,11 +65,28 @@ def test_a_text_too_large_is_refused_wherever_it_comes_from() -> None:
         load_text("#" * 1_100_000, origin="-")
 
 
-def test_lone_surrogates_are_not_text() -> None:
-    with pytest.raises(ProblemsError):
-        load_text('{"name": "a", "command": "\ud800"}', origin="-")
-    with pytest.raises(ProblemsError, match="Unicode"):
-        load_text('{"name": "a", "command": ["a", "\\ud800"]}', origin="-")
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "a", "command": "\ud800"}',
+        '{"name": "a", "command": ["a", "\\ud800"]}',
+        '{"name": "\\ud800", "command": "a"}',
+        '{"name": "a", "command": "a", "tags": ["\\ud800"]}',
+        '{"name": "a", "command": "a", "description": "\\ud800"}',
+        '{"name": "a", "command": "a", "environment": {"\\ud800": ""}}',
+        '{"name": "a", "command": "a", "params": {"a": ["\\ud800"]}}',
+        '{"name": "a", "command": "a", "schedule": {"\\ud800": ""}}',
+        '{"name": "a", "command": "a", "schedule": "\\ud800"}',
+        '{"name": "a", "command": "a", "\\ud800": ""}',
+        '{"\\ud800": 1, "\\ud800": 1}',
+    ],
+)
+def test_lone_surrogates_are_no_text(text: str) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        load_text(text, origin="a.json")
+
+    # What is said about them can be printed.
+    assert str(caught.value).encode()
 
 
 def test_defaults_stand_in_for_what_a_document_leaves_out() -> None:

@@ -150,6 +150,10 @@ class MemoryDisk(Disk):
         self._open: dict[int, Path] = {}
         self._next = 1_000
 
+    @property
+    def open_count(self) -> int:
+        return len(self._open)
+
     def crash(self, source: random.Random) -> None:
         """Lose what may be lost. Descriptors of before are void."""
         self._open.clear()

@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-import random
-from pathlib import Path
-
 import pytest
 
-from jobs_grpc.controlplane.output import Chunk, GapReason
-from jobs_grpc.controlplane.output.log.attempt import AttemptLog
-from jobs_grpc.controlplane.output.log.descriptors import Descriptors
-from unit.output.stand import KEY, MemoryDisk, chunk, text_of
+from jobs_grpc.controlplane.output import GapReason
+from unit.output.desk import PATH, Desk
+from unit.output.stand import chunk, text_of
 
-PATH = Path("/output/log")
-
-
-class Desk:
-    """A log, its disk, and what the store does around them."""
-
-    def __init__(self) -> None:
-        self.disk = MemoryDisk()
-        self.start()
-
-    def start(self) -> None:
-        """Begin with an empty memory, as after the end of the process."""
-        self.log = AttemptLog(KEY, PATH, self.disk)
-        self.descriptors = Descriptors(self.disk, limit=4)
-
-    def crash(self, seed: int = 0) -> None:
-        self.disk.crash(random.Random(seed))
-        self.start()
-
-    def append(self, *chunks: Chunk) -> int:
-        """Store a group and return the offset acknowledged."""
-        self.log.load()
-        plan = self.log.plan(chunks)
-        if self.log.needs_write(plan):
-            self.log.write(plan, self.descriptors)
-            if not self.log.is_named:
-                self.disk.sync_directory(PATH.parent)
-            self.log.commit(plan)
-        return plan.acks[0].offset
-
-    def append_in_vain(self, *chunks: Chunk, after_calls: int) -> None:
-        self.disk.fails_in = after_calls
-        with pytest.raises(OSError, match="space|output"):
-            self.append(*chunks)
-        self.disk.fails_in = None
-
-    def text(self) -> bytes:
-        return text_of(self.log.read(0, 1_000))
+def _append_in_vain(desk: Desk, data: bytes, offset: int, *, after_calls: int) -> None:
+    desk.disk.fails_in = after_calls
+    with pytest.raises(OSError, match="error"):
+        desk.append(chunk(data, offset))
+    desk.disk.fails_in = None
 
 
 @pytest.fixture
@@ -67,7 +30,7 @@ def test_a_log_that_was_never_written_is_empty_and_makes_no_file(desk: Desk) -> 
 def test_after_a_failed_sync_the_bytes_are_written_again(desk: Desk) -> None:
     """The pages of a failed sync look clean: to sync again is not enough."""
     desk.append(chunk(b"one", 0))
-    desk.append_in_vain(chunk(b"two", 3), after_calls=1)
+    _append_in_vain(desk, b"two", 3, after_calls=1)
     assert desk.text() == b"one"
     assert desk.append(chunk(b"two", 3)) == 6
     for seed in range(20):
@@ -80,7 +43,7 @@ def test_records_found_after_a_failed_sync_and_a_kill_are_written_again(
 ) -> None:
     """The next process finds them whole in memory pages that will never be written."""
     desk.append(chunk(b"one", 0))
-    desk.append_in_vain(chunk(b"two", 3), after_calls=1)
+    _append_in_vain(desk, b"two", 3, after_calls=1)
     # The cut failed too, or the process ended before it.
     desk.disk.files[PATH].bytes[:] = _with_second_record(desk)
     desk.start()
@@ -92,11 +55,8 @@ def test_records_found_after_a_failed_sync_and_a_kill_are_written_again(
 
 def test_a_cut_that_failed_is_made_good_before_the_next_write(desk: Desk) -> None:
     desk.append(chunk(b"one", 0))
-    desk.disk.fails_in = 1
-    with pytest.raises(OSError, match="error"):
-        desk.append(chunk(b"a much longer second group", 3))
+    _append_in_vain(desk, b"a much longer second group", 3, after_calls=1)
     assert not desk.log.may_be_forgotten
-    desk.disk.fails_in = None
     assert desk.append(chunk(b"a", 3)) == 4
     assert desk.log.may_be_forgotten
     desk.start()
@@ -147,8 +107,7 @@ def test_a_slice_begins_and_ends_within_records(desk: Desk) -> None:
 
 def test_a_long_log_is_entered_near_the_wanted_offset(desk: Desk) -> None:
     size = 64 * 1024
-    for at in range(64):
-        desk.append(chunk(bytes([at]) * size, at * size))
+    desk.append(*(chunk(bytes([at]) * size, at * size) for at in range(64)))
     for restarted in (False, True):
         if restarted:
             desk.start()

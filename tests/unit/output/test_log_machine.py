@@ -1,150 +1,115 @@
 """Whatever is sent, in whatever order, through crashes and errors: the log is the source.
 
 The machine plays a worker that sends any part of what it has, a disk that fails and loses
-what was not synced, and a control plane that is restarted. It holds the store to three
-promises: what was acknowledged is never lost, what is stored is a prefix of the source,
-and a worker that goes on sending gets everything stored.
+what was not synced, and a control plane that is killed and started again. It holds the log
+to three promises: what was acknowledged is never lost, what is stored is a prefix of the
+source, and a worker that goes on sending gets everything stored.
 """
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any, TypeVar
+from contextlib import suppress
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from jobs_grpc.controlplane.output import (
-    Chunk,
-    LogKey,
-    OutputStore,
-    StoreSettings,
-    Stream,
-)
-from unit.output.stand import MemoryDisk, chunk, text_of
+from jobs_grpc.controlplane.output import Chunk, Stream
+from unit.output.desk import Desk
+from unit.output.stand import chunk, text_of
 
-T = TypeVar("T")
+SOURCE = random.Random(1).randbytes(300)
 
-KEYS = (LogKey("aaaa", 1), LogKey("aaaa", 2), LogKey("bbbb", 1))
-SOURCES = {key: random.Random(n).randbytes(400) for n, key in enumerate(KEYS)}
-
-spans = st.tuples(st.sampled_from(KEYS), st.integers(0, 400), st.integers(0, 80))
+spans = st.tuples(st.integers(0, len(SOURCE)), st.integers(0, 80))
+sizes = st.lists(st.integers(1, 60), min_size=1, max_size=4)
+seeds = st.integers(0, 1_000)
+# Open, settle, write, sync, name: a flush has about so many calls.
+calls = st.integers(0, 6)
 
 
 class LogMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.disk = MemoryDisk()
-        self.store = self._start()
-        self.acked = dict.fromkeys(KEYS, 0)
+        self.desk = Desk()
+        self.acked = 0
 
     def teardown(self) -> None:
-        self.disk.fails_in = None
-        for key in KEYS:
-            self._deliver_the_rest(key)
-        self._await(self.store.close())
-        self.loop.close()
+        while self.acked < len(SOURCE):
+            before = self.acked
+            self._send([_part(before, 80)])
+            assert self.acked > before
+        assert text_of(self.desk.log.read(0, 1_000)) == SOURCE
 
-    def _start(self) -> OutputStore:
-        bounds = StoreSettings(flush_threads=2, open_files=1, known_logs=1)
-        return OutputStore(Path("/output"), disk=self.disk, settings=bounds)
-
-    def _await(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(work)
-
-    @initialize(seed=st.integers(0, 2**32))
-    def seed(self, seed: int) -> None:
-        self.random = random.Random(seed)
-
-    @rule(group=st.lists(spans, min_size=1, max_size=8))
-    def send_anything(self, group: list[tuple[LogKey, int, int]]) -> None:
+    @rule(group=st.lists(spans, min_size=1, max_size=6))
+    def send_anything(self, group: list[tuple[int, int]]) -> None:
         self._send([_part(*span) for span in group])
 
-    @rule(key=st.sampled_from(KEYS), sizes=st.lists(st.integers(1, 60), max_size=4))
-    def send_what_comes_next(self, key: LogKey, sizes: list[int]) -> None:
-        group, offset = [], self.acked[key]
-        for size in sizes:
-            group.append(_part(key, offset, size))
-            offset += size
-        self._send(group)
+    @rule(sizes=sizes)
+    def send_what_comes_next(self, sizes: list[int]) -> None:
+        self._send(self._next(sizes))
 
-    @rule(
-        group=st.lists(spans, min_size=1, max_size=4),
-        calls=st.integers(0, 12),
-    )
-    def send_while_the_disk_fails(
-        self, group: list[tuple[LogKey, int, int]], calls: int
+    @rule(sizes=sizes, calls=calls)
+    def send_while_the_disk_fails(self, sizes: list[int], calls: int) -> None:
+        self.desk.disk.fails_in = calls
+        with suppress(OSError):
+            self._send(self._next(sizes))
+        self.desk.disk.fails_in = None
+
+    @rule(sizes=sizes, calls=calls)
+    def be_killed_while_writing(self, sizes: list[int], calls: int) -> None:
+        """The pages live on in the kernel."""
+        self._write_unheard(sizes, calls)
+        self.desk.start()
+
+    @rule(sizes=sizes, calls=calls, seed=seeds)
+    def lose_power_while_writing(
+        self, sizes: list[int], calls: int, seed: int
     ) -> None:
-        self.disk.fails_in = calls
-        self._send([_part(*span) for span in group])
-        self.disk.fails_in = None
+        self._write_unheard(sizes, calls)
+        self.desk.crash(seed)
 
-    @rule(power=st.booleans())
-    def restart(self, power: bool) -> None:
-        """A killed process loses its memory; a power cut takes un-synced pages, too."""
-        self._await(self.store.close())
-        if power:
-            self.disk.crash(self.random)
-        self.store = self._start()
+    @rule(seed=seeds)
+    def lose_power(self, seed: int) -> None:
+        self.desk.crash(seed)
 
-    @rule(
-        group=st.lists(spans, min_size=1, max_size=4),
-        calls=st.integers(0, 12),
-        power=st.booleans(),
-    )
-    def die_while_writing(
-        self, group: list[tuple[LogKey, int, int]], calls: int, power: bool
-    ) -> None:
-        """The process ends within the flush: nobody hears an answer."""
-        self.disk.fails_in = calls
-        self._await(self.store.append([_part(*span) for span in group]))
-        self.disk.fails_in = None
-        self.restart(power)
+    @precondition(lambda self: self.desk.log.may_be_forgotten)
+    @rule()
+    def be_forgotten(self) -> None:
+        """Too many other logs were used meanwhile."""
+        self.desk.start()
 
     @invariant()
     def what_is_stored_is_a_prefix_of_the_source(self) -> None:
-        for key in KEYS:
-            size = self._await(self.store.size(key.execution_id, key.attempt))
-            assert size >= self.acked[key]
-            read = self._await(self.store.read(key.execution_id, key.attempt, 0, 1000))
-            assert text_of(read) == SOURCES[key][:size]
+        read = text_of(self.desk.log.read(0, 1_000))
+        assert read == SOURCE[: self.desk.log.size]
+        assert self.desk.log.size >= self.acked
+
+    def _next(self, sizes: list[int]) -> list[Chunk]:
+        """Return what a worker sends that has heard of every acknowledgement."""
+        group, offset = [], self.acked
+        for size in sizes:
+            group.append(_part(offset, size))
+            offset += size
+        return group
 
     def _send(self, group: list[Chunk]) -> None:
-        for result in self._await(self.store.append(group)):
-            if result.error is not None:
-                assert not result.acks
-                continue
-            [ack] = result.acks
-            assert not ack.refused
-            assert ack.offset == result.size >= self.acked[ack.key]
-            self.acked[ack.key] = ack.offset
+        offset = self.desk.append(*group)
+        assert offset == self.desk.log.size >= self.acked
+        self.acked = offset
 
-    def _deliver_the_rest(self, key: LogKey) -> None:
-        while self.acked[key] < len(SOURCES[key]):
-            before = self.acked[key]
-            self._send([_part(key, before, 64)])
-            assert self.acked[key] > before
-        read = self._await(self.store.read(key.execution_id, key.attempt, 0, 1000))
-        assert text_of(read) == SOURCES[key]
+    def _write_unheard(self, sizes: list[int], calls: int) -> None:
+        self.desk.disk.fails_in = calls
+        with suppress(OSError):
+            self.desk.append(*self._next(sizes))
+        self.desk.disk.fails_in = None
 
 
-def _part(key: LogKey, at: int, size: int) -> Chunk:
-    data = SOURCES[key][at : at + size]
-    stream = Stream(1 + at % 3)
-    return chunk(data, at, key=key, stream=stream)
+def _part(at: int, size: int) -> Chunk:
+    return chunk(SOURCE[at : at + size], at, stream=Stream(1 + at % 3))
 
 
 LogMachine.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=25, deadline=None
+    max_examples=150, stateful_step_count=20, deadline=None
 )
 TestLogMachine = LogMachine.TestCase

@@ -125,7 +125,7 @@ def compare(source: random.Random, zone: str, change: int) -> str:
     expected = due_times(text, zone, start, end, dst)
     if len(expected) > MOST:  # the ticks near the change are as good as those of days
         ahead = 2 * HOUR if len(columns) == 5 else MOST // 2
-        start = change + source.choice([0, HOUR]) - ahead
+        start = max(start, change + source.choice([0, HOUR]) - ahead)
         expected = [due for due in expected if start < due][:MOST]
     got = rule.between(start * 1_000_000, end * 1_000_000, limit=MOST)
     found = [due // 1_000_000 for due in got]

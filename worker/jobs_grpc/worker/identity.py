@@ -92,8 +92,8 @@ class Identity:
         # A damaged file costs a new session, and the leader still judges every attempt.
         with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
             facts = json.loads((self._directory / _SESSION).read_text("utf-8"))
-            self.session_id = str(facts["session_id"])
-            self.highest_term = int(facts["highest_term"])
+            session_id, term = str(facts["session_id"]), int(facts["highest_term"])
+            self.session_id, self.highest_term = session_id, term
 
     def _write(self, name: str, text: str) -> None:
         """Replace a file as a whole, durably."""

@@ -192,6 +192,7 @@ class Session:
             if fence not in self._outputs:
                 self._release(attempt)
         if known:
+            self.registry.expire(now)
             self._journal.acknowledge(now, known)
             self._acknowledged.set()
 
@@ -310,6 +311,7 @@ class Session:
         self._busy += len(restored.running)
         for attempt, at in restored.acknowledged:
             self.registry.acknowledge(attempt, at)
+        self.registry.expire(self._clock.now())
         for attempt in restored.cut_short:
             self._journal.end(attempt)
 

@@ -10,7 +10,7 @@ Instants are microseconds since the epoch, UTC; durations are seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 # What the contract means by an absent cancel policy.
@@ -23,7 +23,7 @@ DEFAULT_OUTPUT_LIMIT: Final = 64 * 1024 * 1024
 NO_VALUES: Final[Mapping[str, str]] = {}
 
 
-class Delivery(Enum):
+class Delivery(StrEnum):
     """What may be risked when the end of an attempt is not known."""
 
     # Begin only after the leader's committed grant: surely never twice.
@@ -45,7 +45,7 @@ class Outcome(StrEnum):
     NOT_STARTED = "not_started"
 
 
-class Verdict(Enum):
+class Verdict(StrEnum):
     """What the leader says about an attempt that a returning worker still holds."""
 
     ADOPT = "adopt"
@@ -152,10 +152,18 @@ class Progress(NamedTuple):
     message: str
 
 
-class ReportKind(Enum):
+class ReportKind(StrEnum):
     """What can be told about an attempt."""
 
     STARTING = "starting"
     STARTED = "started"
     PROGRESS = "progress"
     FINISHED = "finished"
+
+
+def in_utf8(text: str) -> str:
+    """Return a text that every string field of the contract can hold.
+
+    What comes from file names and other programs may hold bytes that are no UTF-8.
+    """
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()

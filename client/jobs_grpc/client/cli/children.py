@@ -19,59 +19,62 @@ from typing import Final
 # Of the second that Ctrl-C may take.
 STOP_SECONDS: Final = 0.7
 _LINES_KEPT: Final = 15
+_LOOK_AGAIN_SECONDS: Final = 0.01
 _CHUNK: Final = 64 * 1024
 
 
 class Child:
     """A daemon whose standard error goes to ours."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, module: str, arguments: Sequence[str]) -> None:
         self.name = name
         self.last_lines: deque[bytes] = deque(maxlen=_LINES_KEPT)
-        self._process = process
+        self._command = (sys.executable, "-m", module, *arguments)
+        self._process: asyncio.subprocess.Process | None = None
 
-    @classmethod
-    async def start(cls, name: str, module: str, arguments: Sequence[str]) -> Child:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            module,
-            *arguments,
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             process_group=0,
         )
-        return cls(name, process)
 
     @property
     def returncode(self) -> int | None:
-        return self._process.returncode
+        return self._process.returncode if self._process else None
 
-    async def forward(self) -> int:
-        """Pass on what it says until it ends; return its exit code."""
-        assert self._process.stderr is not None
+    async def forward(self) -> None:
+        """Pass on what it says, until nobody can say anything any more."""
+        process = self._process
+        assert process is not None
+        assert process.stderr is not None
         rest = b""
-        while chunk := await self._process.stderr.read(_CHUNK):
+        while chunk := await process.stderr.read(_CHUNK):
             sys.stderr.buffer.write(chunk)
             sys.stderr.buffer.flush()
             *lines, rest = (rest + chunk).split(b"\n")
             self.last_lines.extend(lines)
         if rest:
             self.last_lines.append(rest)
-        return await self._process.wait()
 
     def ask_to_stop(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it and whatever it started in its own process group."""
-        if self._process.returncode is None:
+        if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    async def wait(self) -> int:
-        return await self._process.wait()
+    async def ended(self) -> None:
+        """Return when it has ended, whatever it started and left behind."""
+        if self._process is not None:
+            # Not `wait()`, which also waits for all who hold its end of the pipe.
+            while self._process.returncode is None:  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
 async def stop(children: Sequence[Child]) -> None:
@@ -81,9 +84,9 @@ async def stop(children: Sequence[Child]) -> None:
     try:
         async with asyncio.timeout(STOP_SECONDS):
             for child in children:
-                await child.wait()
+                await child.ended()
     except TimeoutError:
         for child in children:
             child.kill()
         for child in children:
-            await child.wait()
+            await child.ended()

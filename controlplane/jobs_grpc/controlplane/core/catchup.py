@@ -19,15 +19,21 @@ from .job import CatchUp
 OUTAGE: Final = 60_000_000
 # More skipped due times in a row than this are recorded as one range.
 COLLAPSE_ABOVE: Final = 100
+# No more than this are looked at one by one, however long the window: an hour of every
+# second fits. Where there are more, the latest are named, at least as many as any job
+# may make up for.
+_NAMED: Final = 4_000
+_ENOUGH: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Unattended:
     """The due times between a cursor and now.
 
-    Those inside the catch-up window are named. Those before it start nothing, so they
-    are not enumerated (a rule of one second names 31 million instants a year): `before`
-    is the first of them, `edge` where the window begins.
+    Those inside the catch-up window are named, the latest few thousand at most. Those
+    before start nothing, so they are not enumerated (a rule of one second names 31
+    million instants a year): `before` is the first of them, `edge` where the named ones
+    begin.
     """
 
     before: int | None
@@ -61,11 +67,27 @@ def unattended(rule: Rule, cursor: int, window: int, now: int) -> Unattended:
     first = rule.next_after(cursor)
     if first is None or first > now:
         return Unattended(None, cursor, (), is_outage=False)
-    edge = max(cursor, now - window)
-    is_outage = now - first >= OUTAGE
-    if first > edge:
-        return Unattended(None, edge, tuple(rule.between(cursor, now)), is_outage)
-    return Unattended(first, edge, tuple(rule.between(edge, now)), is_outage)
+    edge, within = _latest(rule, max(cursor, now - window), now)
+    before = first if first <= edge else None
+    return Unattended(before, edge, within, is_outage=now - first >= OUTAGE)
+
+
+def _latest(rule: Rule, edge: int, now: int) -> tuple[int, tuple[int, ...]]:
+    """Return the due times of (edge, now], or of a later beginning if they are many."""
+    named = tuple(rule.between(edge, now, _NAMED + 1))
+    if len(named) <= _NAMED:
+        return edge, named
+    # Halve towards a beginning that leaves enough of them, and not too many.
+    too_early, too_late = edge, now
+    while True:
+        edge = (too_early + too_late) // 2
+        named = tuple(rule.between(edge, now, _NAMED + 1))
+        if len(named) > _NAMED:
+            too_early = edge
+        elif len(named) < _ENOUGH:
+            too_late = edge
+        else:
+            return edge, named
 
 
 def plan(found: Unattended, *, mode: CatchUp, limit: int) -> Plan:

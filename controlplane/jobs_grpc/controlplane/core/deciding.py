@@ -7,15 +7,19 @@ nothing; one that dies after it has left a pending execution for the next.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from jobs_grpc.schedule import Rule
 
 from .catchup import Unattended, plan, unattended
 from .draft import Draft
 from .effects import DueTimeSkipped
+from .execution import Execution
 from .executions import Executions, Origin
 from .job import execution_id
-from .live import Live, Schedule
+from .live import Job, Live, Schedule
 from .rows import DecisionRow
+from .states import State
 from .timeline import Timeline
 
 _Memo = dict[tuple[Rule, int, int], Unattended]
@@ -61,13 +65,11 @@ class Decider:
 
     def _decide(self, draft: Draft, schedule: Schedule, due: int) -> None:
         job = schedule.job
-        spec = job.spec
         if not job.enabled or not schedule.spec.enabled:
             self._skip(draft, schedule, due, "disabled")
-        elif job.last_due_started == due:
+        elif due == job.last_due_started or (job.job_id, due) in draft.due_started:
             self._skip(draft, schedule, due, "duplicate")
-        elif len(job.active) >= spec.max_active:
-            holder = next(iter(job.active.values()))
+        elif (holder := _holder(job)) is not None:
             self._skip(draft, schedule, due, "overlap", holder=holder.id)
         else:
             self._start(draft, schedule, due)
@@ -94,6 +96,8 @@ class Decider:
             ),
         )
         job.last_due_started = due
+        if len(job.schedules) > 1:
+            draft.due_started.add((job.job_id, due))
         draft.decisions.append(
             DecisionRow(
                 schedule.spec.id,
@@ -138,7 +142,8 @@ class Decider:
     def _catch_up(self, draft: Draft, schedule: Schedule, found: Unattended) -> None:
         job = schedule.job
         plan_ = plan(found, mode=job.spec.catch_up, limit=job.spec.catch_up_max)
-        reason = "missed_window" if job.enabled else "disabled"
+        is_enabled = job.enabled and schedule.spec.enabled
+        reason = "missed_window" if is_enabled else "disabled"
         for missed in plan_.missed:
             self._skip(
                 draft,
@@ -155,3 +160,16 @@ class Decider:
     def _move_cursor(self, draft: Draft, schedule: Schedule, to: int) -> None:
         schedule.cursor = to
         draft.cursors[schedule.spec.id] = schedule
+
+
+def _holder(job: Job) -> Execution | None:
+    """Return what stands in the way of another execution of the job, if anything does.
+
+    What was submitted for a later instant does not.
+    """
+    limit = job.spec.max_active
+    if len(job.active) < limit:
+        return None
+    begun = (one for one in job.active.values() if one.state is not State.SCHEDULED)
+    found = tuple(islice(begun, limit))
+    return found[0] if len(found) == limit else None

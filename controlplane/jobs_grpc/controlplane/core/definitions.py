@@ -7,12 +7,15 @@ never fires a due time twice.
 
 from __future__ import annotations
 
+from jobs_grpc.schedule import Rule
+
 from .draft import Draft
 from .effects import JobApplied, JobDeleted
 from .errors import InvalidError, JobNotFoundError, RefusedError
 from .inputs import Applied, ApplyJobs, DeleteJob, SetJobEnabled
 from .job import STANDALONE, JobKey, JobSpec
 from .live import Job, Live, Schedule
+from .rows import RevisionRow
 from .timeline import Timeline
 from .waiting import Waiting
 
@@ -57,6 +60,7 @@ class Definitions:
         del self._live.jobs[request.key]
         draft.deleted_jobs.append(job.job_id)
         draft.jobs.pop(job.job_id, None)
+        draft.statistics.pop(job.job_id, None)
         draft.facts.append(JobDeleted(request.key))
 
     def set_enabled(self, draft: Draft, request: SetJobEnabled) -> None:
@@ -118,20 +122,27 @@ class Definitions:
         draft.jobs[job.job_id] = job.row()
         self._align_schedules(draft, job)
         if applied.outcome != "unchanged":
+            draft.revisions.append(
+                RevisionRow(job.job_id, job.revision, spec.document_json, draft.now)
+            )
             draft.facts.append(JobApplied(spec.key, applied.outcome, job.revision))
         return applied
 
     def _align_schedules(self, draft: Draft, job: Job) -> None:
         wanted = {spec.id: spec for spec in job.spec.schedules}
+        # A rule that only got another name goes on where it was.
+        cursors: dict[Rule, int] = {}
         for schedule in tuple(job.schedules.values()):
             spec = wanted.get(schedule.spec.id)
             if spec is None or spec.rule != schedule.spec.rule:
+                cursors[schedule.spec.rule] = schedule.cursor
                 self._drop_schedule(draft, job, schedule)
             else:
                 schedule.spec = spec
         for spec in wanted.values():
             if spec.id not in job.schedules:
-                schedule = Schedule(job=job, spec=spec, cursor=draft.now)
+                cursor = cursors.get(spec.rule, draft.now)
+                schedule = Schedule(job=job, spec=spec, cursor=cursor)
                 job.schedules[spec.id] = schedule
                 draft.schedules[spec.id] = schedule.row()
                 draft.deleted_schedules.pop(spec.id, None)

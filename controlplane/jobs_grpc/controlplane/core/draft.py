@@ -18,6 +18,7 @@ from .rows import (
     DecisionRow,
     EndedRow,
     JobRow,
+    RevisionRow,
     ScheduleRow,
     WorkerRow,
 )
@@ -49,11 +50,15 @@ class Draft:
     messages: list[Message] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     jobs: dict[int, JobRow] = field(default_factory=dict)
+    # Each one, though the next came in the same step: an execution may be pinned to it.
+    revisions: list[RevisionRow] = field(default_factory=list)
     deleted_jobs: list[int] = field(default_factory=list)
     schedules: dict[str, ScheduleRow] = field(default_factory=dict)
     deleted_schedules: dict[str, None] = field(default_factory=dict)
     cursors: dict[str, Schedule] = field(default_factory=dict)
     decisions: list[DecisionRow] = field(default_factory=list)
+    # (job id, due time) of what was started, for jobs of several schedules.
+    due_started: set[tuple[int, int]] = field(default_factory=set)
     created: dict[int, Execution] = field(default_factory=dict)
     moved: dict[int, Execution] = field(default_factory=dict)
     ended: dict[int, EndedRow] = field(default_factory=dict)
@@ -79,6 +84,7 @@ class Draft:
         """Return the step; the draft must not be touched after."""
         changes = Changes(
             jobs=tuple(self.jobs.values()),
+            revisions=tuple(self.revisions),
             deleted_jobs=tuple(self.deleted_jobs),
             schedules=tuple(self.schedules.values()),
             deleted_schedules=tuple(self.deleted_schedules),

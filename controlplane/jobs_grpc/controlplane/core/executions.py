@@ -29,7 +29,7 @@ from .effects import (
 from .execution import Execution, Result
 from .job import JobSpec, UnresolvedError, resolve
 from .live import Job, Live, Session
-from .states import Move, Phase, State
+from .states import FAILURES, Move, Phase, State
 from .waiting import Waiting
 
 
@@ -200,9 +200,13 @@ class Executions:
 
     def take_back(self, draft: Draft, execution: Execution, reason: str) -> None:
         """End a lease whose worker is gone: release what may run (again), lose the rest."""
-        if execution.state is State.CANCELLING:
+        never_began = execution.phase is Phase.LEASED and not execution.may_run_twice
+        if execution.state is State.CANCELLING and never_began:
+            result = Result(move=Move.CANCEL, finished_at=draft.now)
+            self._end(draft, execution, _explained(execution, result))
+        elif execution.state is State.CANCELLING:
             self._lose(draft, execution, f"{reason} while it was being cancelled")
-        elif execution.phase is Phase.LEASED or execution.may_run_twice:
+        elif never_began or execution.may_run_twice:
             self.release(draft, execution, reason)
         else:
             self._lose(draft, execution, reason)
@@ -260,10 +264,9 @@ class Executions:
         self, draft: Draft, execution: Execution, result: Result, *, was_lost: bool
     ) -> None:
         queue = self._waiting.queues[execution.queue]
-        succeeded = execution.state is State.SUCCEEDED
-        queue.completed += 1 if succeeded else 0
-        queue.failed += 0 if succeeded or was_lost else 1
-        queue.failed -= 1 if was_lost and succeeded else 0
+        queue.completed += execution.state is State.SUCCEEDED
+        # A lost one has been counted as a failure.
+        queue.failed += (execution.state in FAILURES) - was_lost
         draft.queues[queue.name] = queue
         job = self._live.job_of(execution)
         if job is None:

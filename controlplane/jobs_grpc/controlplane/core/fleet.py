@@ -58,6 +58,9 @@ SESSION_TTL: Final = 30_000_000
 GRACE: Final = 5_000_000
 # Sessions are looked over this often.
 WATCH: Final = 1_000_000
+# A longer time between two looks is no silence of the workers: this process was frozen,
+# or the clock was set.
+UNWATCHED: Final = 5_000_000
 
 
 class Fleet:
@@ -66,7 +69,7 @@ class Fleet:
     def __init__(self, live: Live, executions: Executions) -> None:
         self._live = live
         self._executions = executions
-        self._next_watch: int | None = None
+        self._watched_at: int | None = None
 
     def restore(self, execution: Execution, now: int) -> None:
         """Stand in for the session that held a lease in an earlier term.
@@ -167,16 +170,22 @@ class Fleet:
 
     def watch(self, draft: Draft) -> None:
         """End the sessions that have been silent for too long."""
-        if self._next_watch is not None and draft.now < self._next_watch:
+        since = 0 if self._watched_at is None else draft.now - self._watched_at
+        if self._watched_at is not None and 0 <= since < WATCH:
             return
-        self._next_watch = draft.now + WATCH
+        self._watched_at = draft.now
+        if not 0 <= since <= UNWATCHED:
+            for session in self._live.sessions.values():
+                session.last_seen += since
         limit = draft.now - SESSION_TTL - GRACE
         silent = [one for one in self._live.sessions.values() if one.last_seen < limit]
         for session in silent:
             self._end(draft, session, "silence")
 
     def next_watch(self) -> int | None:
-        return self._next_watch if self._live.sessions else None
+        if self._watched_at is None or not self._live.sessions:
+            return None
+        return self._watched_at + WATCH
 
     def _session(self, draft: Draft, session_id: str) -> Session | None:
         session = self._live.sessions.get(session_id)
@@ -250,7 +259,7 @@ class Fleet:
     def _finished(self, draft: Draft, session: Session, report: Finished) -> None:
         fence = report.fence
         execution = self._live.lost.get(fence)
-        if execution is None:
+        if execution is None or execution.worker_id != session.worker_id:
             execution = self._held_by(draft, session, fence, "finished")
         if execution is not None:
             self._executions.finish(draft, execution, report.result)

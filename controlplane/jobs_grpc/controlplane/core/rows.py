@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class JobRow(NamedTuple):
-    """A definition; a new revision is also kept for the executions pinned to it."""
+    """A definition."""
 
     job_id: int
     namespace: str
@@ -26,6 +26,15 @@ class JobRow(NamedTuple):
     source: str
     created_at: int
     updated_at: int
+
+
+class RevisionRow(NamedTuple):
+    """One revision of a definition, kept for the executions pinned to it."""
+
+    job_id: int
+    revision: int
+    document_json: str
+    created_at: int
 
 
 class StatisticsRow(NamedTuple):
@@ -172,6 +181,7 @@ class Changes:
     """Everything one step wants written, in one transaction."""
 
     jobs: tuple[JobRow, ...] = ()
+    revisions: tuple[RevisionRow, ...] = ()
     deleted_jobs: tuple[int, ...] = ()
     schedules: tuple[ScheduleRow, ...] = ()
     deleted_schedules: tuple[str, ...] = ()

@@ -22,6 +22,8 @@ class RuleGroup:
 
     rule: Rule
     next_due: int | None
+    # When that was computed: a clock that is earlier now was set back.
+    as_of: int
     schedules: dict[str, Schedule] = field(default_factory=dict)
 
 
@@ -38,9 +40,11 @@ class Timeline:
         rule = schedule.spec.rule
         group = self._groups.get(rule)
         if group is None:
-            group = RuleGroup(rule, rule.next_after(now))
+            group = RuleGroup(rule, rule.next_after(now), now)
             self._groups[rule] = group
             self._push(group)
+        elif now < group.as_of:
+            self._move(group, now)
         group.schedules[schedule.spec.id] = schedule
 
     def remove(self, schedule: Schedule) -> None:
@@ -68,12 +72,15 @@ class Timeline:
         """
         while (first := self.next_due()) is not None and first <= now:
             group = heapq.heappop(self._heap)[2]
-            group.next_due = group.rule.next_after(now)
-            self._push(group)
+            self._move(group, now)
             yield group
 
     def __len__(self) -> int:
         return sum(len(group.schedules) for group in self._groups.values())
+
+    def _move(self, group: RuleGroup, now: int) -> None:
+        group.next_due, group.as_of = group.rule.next_after(now), now
+        self._push(group)
 
     def _push(self, group: RuleGroup) -> None:
         if group.next_due is not None:

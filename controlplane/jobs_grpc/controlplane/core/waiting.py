@@ -25,6 +25,9 @@ from .states import Phase, State
 BUILT_IN: Final[Mapping[str, int]] = {"critical": 6, "default": 3, "low": 1}
 # Any common multiple would do; only ratios matter.
 _STRIDE: Final = 1_000_000
+# A queue whose work no worker could take makes up for this many rounds and no more,
+# else it would keep all others waiting when one of its own comes along.
+_CREDIT: Final = 10 * _STRIDE
 
 ClassKey = tuple[object, ...]
 
@@ -100,7 +103,7 @@ class Waiting:
         self.queues: dict[str, Queue] = {
             name: Queue(name, weight) for name, weight in BUILT_IN.items()
         }
-        # The pass of the queue served last: where one that was empty joins the round.
+        # The furthest pass served yet: where a queue that was empty joins the round.
         self._round = 0
 
     def require(self, name: str) -> None:
@@ -140,8 +143,9 @@ class Waiting:
                 chosen, chosen_class = queue, best
         if chosen is None or chosen_class is None:
             return None
-        self._round = chosen.position
-        chosen.position += _STRIDE // chosen.weight
+        self._round = max(self._round, chosen.position)
+        position = max(chosen.position, self._round - _CREDIT)
+        chosen.position = position + _STRIDE // chosen.weight
         return heapq.heappop(chosen_class.heap)[1]
 
     def __bool__(self) -> bool:

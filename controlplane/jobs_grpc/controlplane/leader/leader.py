@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from jobs_grpc.controlplane.core.core import Core
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 # can tell a restart from an outage.
 RENEW_EVERY: Final = 5.0
 
-Subscriber = Callable[[Fact], None]
+Subscriber = Callable[[Sequence[Fact]], None]
 
 
 class Leader:
@@ -72,7 +72,10 @@ class Leader:
         return self._core
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Hear of every fact, after its commit, in order. Must not block or raise."""
+        """Hear of the facts of each step, after its commit, in order.
+
+        A subscriber must not block or raise.
+        """
         self._subscribers.append(subscriber)
 
     async def submit(self, one: Input) -> object:
@@ -133,8 +136,11 @@ class Leader:
     def _release(self, step: Step) -> None:
         for message in step.messages:
             self.outboxes.deliver(message)
-        for fact in step.facts:
-            for subscriber in self._subscribers:
-                subscriber(fact)
-            if isinstance(fact, ExecutionFinished):
-                self.waiters.ended(fact.execution.id)
+        if not step.facts:
+            return
+        for subscriber in self._subscribers:
+            subscriber(step.facts)
+        if self.waiters:
+            for fact in step.facts:
+                if isinstance(fact, ExecutionFinished):
+                    self.waiters.ended(fact.execution.id)

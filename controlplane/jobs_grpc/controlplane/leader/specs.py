@@ -16,7 +16,7 @@ from jobs_grpc.controlplane.core.job import (
     schedule_id,
 )
 from jobs_grpc.jobfile import JobDocument
-from jobs_grpc.schedule import parse_duration
+from jobs_grpc.schedule import CronRule, parse_duration
 
 # `overlap: allow` without a number.
 _NO_LIMIT: Final = 1_000_000_000
@@ -98,6 +98,8 @@ def _schedules_of(document: JobDocument) -> tuple[ScheduleSpec, ...]:
     for parsed in document.schedules:
         rule = parsed.rule
         identity = parsed.name or f"{rule.canonical} {rule.timezone}"
+        if not parsed.name and isinstance(rule, CronRule) and rule.dst != "debian":
+            identity += f" {rule.dst}"
         id_ = schedule_id(key, identity)
         # The same rule given twice is one rule.
         found.setdefault(

@@ -14,6 +14,9 @@ class Waiters:
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Future[None]]] = defaultdict(set)
 
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
     @contextmanager
     def expect(self, execution_id: str) -> Iterator[asyncio.Future[None]]:
         """Give a future that is resolved at the end; look at the store after entering.

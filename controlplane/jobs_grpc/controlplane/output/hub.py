@@ -19,8 +19,8 @@ from datetime import timedelta
 from typing import Protocol, TypeAlias
 
 from jobs_grpc.controlplane.output.errors import (
-    OutputArgumentError,
     FollowersFullError,
+    OutputArgumentError,
     OutputClosedError,
 )
 from jobs_grpc.controlplane.output.follower import Follower

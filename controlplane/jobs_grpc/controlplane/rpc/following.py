@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from jobs_grpc.controlplane.core.effects import (
@@ -43,21 +43,25 @@ class Following:
         """Serve from this output; its hub asks `state_of` of this object."""
         self._output = output
 
-    def notice(self, fact: Fact) -> None:
+    def notice(self, facts: Sequence[Fact]) -> None:
         """Learn from the leader's facts what followers wait for."""
         assert self._output is not None
-        if isinstance(fact, ExecutionLeased):
-            self._assigned.ended(fact.execution.id)
-        elif isinstance(fact, ExecutionFinished):
-            self._assigned.ended(fact.execution.id)
-            if fact.attempt:
-                self._output.hub.finish(
-                    fact.execution.id,
-                    fact.attempt,
-                    output_bytes=fact.result.output_bytes,
-                    final=True,
-                    ended_at=fact.result.finished_at,
-                )
+        hub = self._output.hub
+        if not self._assigned and not len(hub):
+            return
+        for fact in facts:
+            if isinstance(fact, ExecutionLeased):
+                self._assigned.ended(fact.execution.id)
+            elif isinstance(fact, ExecutionFinished):
+                self._assigned.ended(fact.execution.id)
+                if fact.attempt:
+                    hub.finish(
+                        fact.execution.id,
+                        fact.attempt,
+                        output_bytes=fact.result.output_bytes,
+                        final=True,
+                        ended_at=fact.result.finished_at,
+                    )
 
     async def state_of(self, execution_id: str, attempt: int) -> AttemptEnd | None:
         """Return how an attempt ended, as far as the store knows."""

@@ -199,6 +199,15 @@ class MemoryStore:
 
     def _check(self, changes: Changes) -> None:
         """Refuse what the unique keys of a database would refuse."""
+        names = {
+            (row.namespace, row.workspace, row.name): row.job_id
+            for row in (self._jobs.values() if changes.jobs else ())
+            if row.job_id not in changes.deleted_jobs
+        }
+        for job in changes.jobs:
+            key = (job.namespace, job.workspace, job.name)
+            if names.setdefault(key, job.job_id) != job.job_id:
+                raise StoreFailedError(f"a job of the name {job.name} exists")
         for row in changes.created:
             request = (row.namespace, row.request_id)
             if row.id in self._ids or (row.request_id and request in self._requests):
@@ -208,9 +217,16 @@ class MemoryStore:
                 raise StoreFailedError("the due time is decided already")
 
     def _write_jobs(self, changes: Changes) -> None:
+        # First, so that a name that becomes free can be taken in the same commit.
+        for schedule_id in changes.deleted_schedules:
+            self._schedules.pop(schedule_id, None)
+        for job_id in changes.deleted_jobs:
+            self._jobs.pop(job_id, None)
+            self._statistics.pop(job_id, None)
         for job in changes.jobs:
             self._jobs[job.job_id] = job
-            self._documents.setdefault((job.job_id, job.revision), job.document_json)
+        for one in changes.revisions:
+            self._documents.setdefault((one.job_id, one.revision), one.document_json)
         for schedule in changes.schedules:
             self._schedules[schedule.schedule_id] = schedule
         for cursor in changes.cursors:
@@ -221,11 +237,6 @@ class MemoryStore:
         self._statistics.update((row.job_id, row) for row in changes.statistics)
         self._queues.update((row.name, row) for row in changes.queues)
         self._workers.update((row.worker_id, row) for row in changes.workers)
-        for schedule_id in changes.deleted_schedules:
-            self._schedules.pop(schedule_id, None)
-        for job_id in changes.deleted_jobs:
-            self._jobs.pop(job_id, None)
-            self._statistics.pop(job_id, None)
 
     def _write_executions(self, changes: Changes) -> None:
         for row in changes.created:

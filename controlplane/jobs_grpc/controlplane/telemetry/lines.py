@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
@@ -119,7 +119,7 @@ DESCRIPTIONS: Final[Mapping[type[Any], Callable[[Any], Line]]] = {
 
 
 class EventLog:
-    """Writes the lines of facts, gathered by `note`, when `flush` is called."""
+    """Writes the lines of facts, those of a step at once."""
 
     def __init__(
         self, *, json_lines: bool, level: int, to: TextIO | None = None
@@ -127,42 +127,38 @@ class EventLog:
         self._format = _json_line if json_lines else _console_line
         self._level = level
         self._to = to or sys.stderr
-        self._lines: list[str] = []
 
-    def note(self, fact: Fact) -> None:
-        """Remember the line of a fact."""
-        describe = DESCRIPTIONS.get(type(fact))
-        if describe is not None:
-            line = describe(fact)
-            if line[0] >= self._level:
-                self._lines.append(self._format(line))
-
-    def flush(self) -> None:
-        """Write what has gathered."""
-        if self._lines:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            stamp = now.replace("+00:00", "Z")
-            text = "".join(line.replace("\0", stamp, 1) for line in self._lines)
-            self._lines.clear()
-            self._to.write(text)
+    def write(self, facts: Sequence[Fact]) -> None:
+        """Write the lines of a step's facts."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        stamp = now.replace("+00:00", "Z")
+        lines = []
+        for fact in facts:
+            describe = DESCRIPTIONS.get(type(fact))
+            if describe is not None:
+                line = describe(fact)
+                if line[0] >= self._level:
+                    lines.append(self._format(stamp, line))
+        if lines:
+            self._to.write("".join(lines))
             self._to.flush()
 
 
-def _console_line(line: Line) -> str:
+def _console_line(stamp: str, line: Line) -> str:
     level, text, execution_id, fields = line
     tail = f" execution={execution_id}" if execution_id else ""
     more = "".join(
         f" {key}={value}" for key, value in fields.items() if value is not None
     )
-    return f"\0 {logging.getLevelName(level):7} {text}{tail}{more}\n"
+    return f"{stamp} {logging.getLevelName(level):7} {text}{tail}{more}\n"
 
 
-def _json_line(line: Line) -> str:
+def _json_line(stamp: str, line: Line) -> str:
     level, text, execution_id, fields = line
     record = {"level": logging.getLevelName(level).lower(), "message": text}
     if execution_id:
         record["execution"] = execution_id
-    return f'{{"time": "\0", {json.dumps({**record, **fields})[1:]}\n'
+    return f'{{"time": "{stamp}", {json.dumps({**record, **fields})[1:]}\n'
 
 
 class _JsonFormatter(logging.Formatter):

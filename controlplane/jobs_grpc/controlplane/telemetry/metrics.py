@@ -16,7 +16,7 @@ jobs. Without an exporter nothing is counted at all.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -95,8 +95,12 @@ class Metrics:
         reader = PeriodicExportingMetricReader(chosen)
         return cls(MeterProvider(metric_readers=[reader]), core)
 
-    def note(self, fact: Fact) -> None:
-        """Count a fact."""
+    def note(self, facts: Sequence[Fact]) -> None:
+        """Count the facts of a step."""
+        for fact in facts:
+            self._note(fact)
+
+    def _note(self, fact: Fact) -> None:
         match fact:
             case ExecutionFinished():
                 attributes = {

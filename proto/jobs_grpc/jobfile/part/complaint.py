@@ -59,11 +59,16 @@ def joined(error: ValidationError, found: Iterable[Complaint]) -> ValidationErro
 def shown(value: object) -> str:
     """Return a value as a message shows it: JSON, shortened."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return printable(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")
+
+
+def printable(text: str) -> str:
+    """Return the text without lone surrogates, which JSON can spell and UTF-8 cannot."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _context(message: str, offset: int | None) -> dict[str, Any]:
-    return {"message": message, "offset": offset}
+    return {"message": printable(message), "offset": offset}
 
 
 def _details(complaint: Complaint) -> InitErrorDetails:

@@ -7,6 +7,7 @@ promise silently broken. Building one of them means moving it out of this module
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 
 from pydantic import (
@@ -24,6 +25,8 @@ from jobs_grpc.jobfile.part.quantity import Duration, PositiveDuration, Size
 from jobs_grpc.jobfile.part.text import Stated
 
 NOT_YET: Final = "is not supported yet"
+
+_RETRIES = re.compile(r"[0-9]{1,6}")
 
 Count: TypeAlias = Annotated[StrictInt, Field(ge=1)]
 
@@ -69,7 +72,7 @@ def _retry(value: object) -> object:
     words = value.split()
     if (
         words
-        and words[0].isdecimal()
+        and _RETRIES.fullmatch(words[0])
         and words[1:] in (["times"], ["times", "with", "exponential_backoff"])
     ):
         return {"max_retries": int(words[0])}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from jobs_grpc.jobfile.part.complaint import Loc
+from jobs_grpc.jobfile.part.complaint import Loc, printable
 from jobs_grpc.jobfile.problem import Problem
 from jobs_grpc.jobfile.reading.source import (
     DEEPEST,
@@ -184,7 +184,7 @@ def _scan_object(scanner: _Scanner, loc: Loc) -> None:
             continue
         name = json.loads(lexeme)
         if name in seen:
-            field = ".".join(map(str, (*loc, name)))
+            field = printable(".".join(map(str, (*loc, name))))
             message = f"the key is given twice, first in line {seen[name].line}"
             scanner.problems.append(scanner.source.problem(message, place, field))
         seen.setdefault(name, place)

@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from jobs_grpc.jobfile.part.complaint import KIND, Loc, shown
+from jobs_grpc.jobfile.part.complaint import KIND, Loc, printable, shown
 
 # What other systems and habits call things; difflib would not find these.
 _OUR_WORDS: Final = {
@@ -52,7 +52,7 @@ def field_name(loc: Loc) -> str:
             name += f"[{part}]"
         else:
             name += f".{part}" if name else part
-    return name
+    return printable(name)
 
 
 def own_path(error: ErrorDetails) -> tuple[Loc, bool]:

@@ -25,7 +25,7 @@ from yaml.parser import Parser
 from yaml.reader import Reader, ReaderError
 from yaml.scanner import Scanner
 
-from jobs_grpc.jobfile.part.complaint import Loc
+from jobs_grpc.jobfile.part.complaint import Loc, printable
 from jobs_grpc.jobfile.problem import Problem
 from jobs_grpc.jobfile.reading.source import (
     DEEPEST,
@@ -260,7 +260,7 @@ class _Builder:
         raise _Refused
 
     def _problem(self, message: str, node: Node, loc: Loc) -> None:
-        field = ".".join(map(str, loc))
+        field = printable(".".join(map(str, loc)))
         self.problems.append(self._source.problem(message, _place(node), field))
 
 

@@ -57,7 +57,6 @@ class Registry:
         attempt.move(Event.ACKNOWLEDGE)
         self.held.pop(attempt.fence, None)
         self._recent[attempt.fence] = (now, attempt)
-        self.expire(now)
 
     def recall(self, attempt: Attempt) -> None:
         """The leader wants the result again."""

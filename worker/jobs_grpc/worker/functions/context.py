@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
+from jobs_grpc.worker.work import in_utf8
+
 
 class FunctionCancelledError(Exception):
     """The attempt is to end: it was cancelled, timed out, or the worker stops."""
@@ -66,7 +68,7 @@ class Context:
     def progress(self, done: float, *, total: float = 1.0, message: str = "") -> None:
         """Say how far the work is; cheap enough for a loop, the latest word counts."""
         fraction = done / total if total > 0 else 0.0
-        self.on_progress(min(1.0, max(0.0, fraction)), message)
+        self.on_progress(min(1.0, max(0.0, fraction)), in_utf8(message))
 
     def log(self, text: str) -> None:
         """Write a line to the attempt's output."""

@@ -19,7 +19,8 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -27,18 +28,14 @@ from jobs_grpc.worker.attempts.attempt import Attempt
 from jobs_grpc.worker.functions.context import FunctionCancelledError
 from jobs_grpc.worker.functions.decorator import Registration
 from jobs_grpc.worker.functions.output import FunctionOutput
-from jobs_grpc.worker.functions.threads import Threads
 from jobs_grpc.worker.keeper.spool import Stream
-from jobs_grpc.worker.work import Lease, Outcome, Progress, Result
+from jobs_grpc.worker.work import Lease, Outcome, Progress, Result, in_utf8
 
 # A result travels inside a report, and reports travel in batches.
 RESULT_LIMIT: Final = 64 * 1024
 ERROR_LIMIT: Final = 500
+_OWN: Final = str(Path(__file__).parent)
 WORKER_ENDED: Final = "the worker program ended while the function ran"
-
-
-class FunctionExitError(Exception):
-    """A function asked the whole program to exit; only its attempt ends."""
 
 
 class GivenUpError(Exception):
@@ -146,14 +143,6 @@ class Run:
         self.output.write(Stream.STDERR, "".join(lines).encode(errors="replace"))
 
 
-async def contained(call: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    """Await a user's coroutine. A task lets these two through to the loop itself."""
-    try:
-        return await call(**arguments)
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise FunctionExitError(_in_one_line(error)) from error
-
-
 def _as_json(value: Any) -> str:
     if value is None:
         return "null"
@@ -170,12 +159,11 @@ def _in_one_line(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - an error that cannot be printed is still one
         text = ""
     name = type(error).__name__
-    return f"{name}: {text}"[:ERROR_LIMIT] if text else name
+    return in_utf8(f"{name}: {text}"[:ERROR_LIMIT]) if text else name
 
 
 def _own_frames_removed(trace: TracebackType | None) -> TracebackType | None:
-    own = {contained.__code__.co_filename, Threads.submit.__code__.co_filename}
     rest = trace
-    while rest is not None and rest.tb_frame.f_code.co_filename in own:
+    while rest is not None and rest.tb_frame.f_code.co_filename.startswith(_OWN):
         rest = rest.tb_next
     return rest if rest is not None else trace

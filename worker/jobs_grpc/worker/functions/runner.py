@@ -29,7 +29,7 @@ from jobs_grpc.worker.functions.catalogue import Catalogue
 from jobs_grpc.worker.functions.context import Context
 from jobs_grpc.worker.functions.decorator import ArgumentsError
 from jobs_grpc.worker.functions.output import FunctionOutput, OutputHome
-from jobs_grpc.worker.functions.run import GivenUpError, Run, contained
+from jobs_grpc.worker.functions.run import GivenUpError, Run
 from jobs_grpc.worker.functions.threads import Ending, Threads
 from jobs_grpc.worker.keeper.spool import Stream
 from jobs_grpc.worker.work import FunctionCall, Outcome, Progress, Result
@@ -152,15 +152,29 @@ class FunctionRunner:
             call = partial(call, self._context(run))
         if registration.is_coroutine:
             run.task = self._loop.create_task(
-                contained(call, arguments), context=variables
-            )
-            run.task.add_done_callback(
-                partial(self._task_ended, run), context=variables
+                self._carry_out(run, call, arguments), context=variables
             )
         else:
             entry = partial(run.enter, partial(variables.run, call, **arguments))
             self._by_call[entry] = run
             self._threads.submit(entry)
+
+    async def _carry_out(
+        self, run: Run, call: Callable[..., Any], arguments: dict[str, Any]
+    ) -> None:
+        """Await a coroutine function. Its task ends well, however the function does.
+
+        A task lets `SystemExit` through to the loop, which would end the daemon.
+        """
+        run.has_entered = True
+        value = error = None
+        try:
+            value = await call(**arguments)
+        except GeneratorExit:  # the loop is gone, and nobody is left to be told
+            raise
+        except BaseException as caught:  # noqa: BLE001 - the end of the call, not ours
+            error = caught
+        self._end(run, value, error)
 
     def _context(self, run: Run) -> Context:
         lease = run.lease
@@ -225,6 +239,9 @@ class FunctionRunner:
         grace = run.lease.grace_seconds
         if run.task is not None:
             run.task.cancel()
+            if not run.has_entered:  # so it never will, and nobody else would say so
+                self._end(run, None, asyncio.CancelledError())
+                return
         elif not run.registration.takes_context:
             grace = 0.0
         run.timer = self._loop.call_later(grace, self._abandon, run)
@@ -243,13 +260,6 @@ class FunctionRunner:
         if words:
             name, execution = run.registration.name, run.lease.execution_id
             log.warning("function %s of execution %s%s", name, execution, words)
-
-    def _task_ended(self, run: Run, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            self._end(run, None, asyncio.CancelledError())
-        else:
-            error = task.exception()
-            self._end(run, None if error else task.result(), error)
 
     def _thread_ended(self, ending: Ending) -> None:
         run = self._by_call.pop(ending.call)

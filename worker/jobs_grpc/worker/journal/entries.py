@@ -62,7 +62,7 @@ def ended(attempts: Iterable[Attempt]) -> bytes:
 
 
 def _rows(rows: list[object]) -> bytes:
-    return frame(_encode(["e", rows]).encode("utf-8", "surrogateescape"))
+    return frame(_encode(["e", rows]).encode())
 
 
 def acknowledged(at: int, fences: Iterable[int]) -> bytes:

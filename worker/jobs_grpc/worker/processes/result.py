@@ -8,7 +8,7 @@ from typing import Final
 from jobs_grpc.worker.keeper.record import ExitRecord
 from jobs_grpc.worker.keeper.record import Outcome as Ending
 from jobs_grpc.worker.keeper.record import Receipt as Proof
-from jobs_grpc.worker.work import Outcome, Receipt, Result, SignalSent, Usage
+from jobs_grpc.worker.work import Outcome, Receipt, Result, SignalSent, Usage, in_utf8
 
 OUTCOMES: Final[Mapping[Ending, Outcome]] = {
     Ending.EXITED: Outcome.SUCCEEDED,
@@ -31,7 +31,7 @@ def result_of(record: ExitRecord, *, timeout_seconds: float | None = None) -> Re
         record.finished_at_us,
         exit_code=record.exit_code,
         signal=record.signal or "",
-        error=_in_words(record, timeout_seconds),
+        error=in_utf8(_in_words(record, timeout_seconds)),
         output_bytes=record.output_bytes,
         output_dropped=record.output_dropped,
         usage=Usage(record.cpu_user_us, record.cpu_system_us, record.peak_memory_bytes),
@@ -66,6 +66,6 @@ def _receipt(proof: Proof) -> Receipt | None:
             SignalSent(sent.signal, sent.sent_at_us, sent.processes)
             for sent in proof.signals
         ),
-        tuple(f"{one.name} ({one.pid})" for one in proof.survivors),
+        tuple(in_utf8(f"{one.name} ({one.pid})") for one in proof.survivors),
         proof.output_leaked,
     )

@@ -54,7 +54,7 @@ from jobs_grpc.worker.processes.command import (
 from jobs_grpc.worker.processes.environment import environment
 from jobs_grpc.worker.processes.places import Places
 from jobs_grpc.worker.processes.result import result_of
-from jobs_grpc.worker.work import Command, Outcome, Result, Script
+from jobs_grpc.worker.work import Command, Outcome, Result, Script, in_utf8
 
 log = logging.getLogger(__name__)
 
@@ -286,7 +286,7 @@ class ProcessRunner:
         self._timeouts.pop(attempt.fence, None)
         now = self._clock.now()
         started_at = attempt.started_at if outcome is Outcome.LOST else 0
-        result = Result(outcome, started_at, now, error=words)
+        result = Result(outcome, started_at, now, error=in_utf8(words))
         assert self.listener is not None
         self.listener.ended(attempt, result, is_durable=False)
 

@@ -8,10 +8,11 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +25,7 @@ from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
 from jobs_grpc.client.cli.options import Command, Settings, pass_settings
 from jobs_grpc.client.cli.printing import note
+from jobs_grpc.runtime.tasks import Supervisor
 from jobs_grpc.wire.channel import DEFAULT_ADDRESS
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 # A cold start of both daemons takes two seconds on a slow machine.
 _READY_SECONDS = 60.0
 _LOOK_AGAIN_SECONDS = 0.05
+_LAST_WORDS_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,39 +135,50 @@ class _Dev:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._asked_to_end.set)
-        children: list[Child] = []
+        server = Child("server", SERVER, self._plan.server_arguments())
+        worker = Child("worker", WORKER, self._plan.worker_arguments())
         try:
-            return await self._live(children)
+            await server.start()
+            await worker.start()
+            dead = await self._live([server, worker])
         finally:
-            await stop(children)
+            await stop([server, worker])
+        if dead is None:
+            return Exit.DONE
+        _mourn(dead)
+        return Exit.OTHER
 
-    async def _live(self, children: list[Child]) -> int:
-        server = await Child.start("server", SERVER, self._plan.server_arguments())
-        children.append(server)
-        worker = await Child.start("worker", WORKER, self._plan.worker_arguments())
-        children.append(worker)
-        async with asyncio.TaskGroup() as group:
-            deaths = [group.create_task(child.forward()) for child in children]
-            ends = [group.create_task(self._asked_to_end.wait()), *deaths]
-            ready = group.create_task(self._wait_until_ready())
-            await asyncio.wait([ready, *ends], return_when=asyncio.FIRST_COMPLETED)
-            if ready.done() and not any(end.done() for end in ends):
-                ready.result()
-                self._greet()
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            ready.cancel()
+    async def _live(self, children: Sequence[Child]) -> Child | None:
+        """Return when asked to end, or with the child that ended first."""
+        async with Supervisor() as tasks:
+            sayings = [
+                tasks.start(child.forward(), name=f"what the {child.name} says")
+                for child in children
+            ]
+            deaths = [
+                tasks.start(child.ended(), name=f"the end of the {child.name}")
+                for child in children
+            ]
+            end = tasks.start(self._asked_to_end.wait(), name="asked to end")
+            ready = tasks.start(self._wait_until_ready(), name="ready")
+            await _first_of(ready, end, *deaths)
             dead = None
-            if not self._asked_to_end.is_set():
-                died = zip(children, deaths, strict=True)
-                dead = next((child for child, death in died if death.done()), None)
-            ends[0].cancel()
+            if ready.done():
+                if ready.result():
+                    self._greet()
+                    await _first_of(end, *deaths)
+                else:
+                    note(f"error: not ready after {_READY_SECONDS:.0f} s")
+                    dead = children[0]
+            if not end.done() and dead is None:
+                pairs = zip(children, deaths, strict=True)
+                dead = next(child for child, death in pairs if death.done())
+            # Their last words are passed on too.
             await stop(children)
-        if dead is not None:
-            _mourn(dead)
-            return Exit.OTHER
-        return Exit.DONE
+            await asyncio.wait(sayings, timeout=_LAST_WORDS_SECONDS)
+        return dead
 
-    async def _wait_until_ready(self) -> None:
+    async def _wait_until_ready(self) -> bool:
         from jobs_grpc.client._client import Client
 
         try:
@@ -174,7 +188,8 @@ class _Dev:
                     while not await _has_worker(client):  # noqa: ASYNC110
                         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         except TimeoutError:
-            raise Failure(f"not ready after {_READY_SECONDS:.0f} s") from None
+            return False
+        return True
 
     def _greet(self) -> None:
         address = self._plan.address
@@ -191,6 +206,10 @@ class _Dev:
         sys.stdout.flush()
 
 
+async def _first_of(*tasks: asyncio.Task[Any]) -> None:
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+
 async def _has_worker(client: Client) -> bool:
     """The server answers and a worker is registered with it."""
     from jobs_grpc.client.records.fleet import WorkerState
@@ -203,8 +222,7 @@ async def _has_worker(client: Client) -> bool:
 
 
 def _mourn(child: Child) -> None:
-    note("")
-    note(f"error: the {child.name} ended with exit code {child.returncode}; it said:")
+    note(f"\nerror: the {child.name} ended with exit code {child.returncode}; it said:")
     for line in child.last_lines:
         note(f"  {line.decode(errors='replace')}")
 

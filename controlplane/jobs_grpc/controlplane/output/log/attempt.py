@@ -171,8 +171,6 @@ class AttemptLog:
 
     def abandon(self, descriptors: Descriptors) -> None:
         """Cut the file back to the tail, now if possible, else before the next write."""
-        self._settled = False
-        self._cut_owed = True
         try:
             with descriptors.borrow(self.path) as descriptor:
                 self._disk.cut(descriptor, self._tail.position)

@@ -139,13 +139,17 @@ class Writer:
             raise TermEndedError(f"term {term} is over: a later leader has begun")
 
     def _write(self, connection: sqlite3.Connection, changes: Changes) -> None:
-        revisions = [
-            (job.job_id, job.revision, job.document_json, job.updated_at)
-            for job in changes.jobs
-        ]
+        # First, so that a name that becomes free can be taken in the same commit.
+        for name, keys in (
+            ("deleted_schedules", changes.deleted_schedules),
+            ("deleted_jobs", changes.deleted_jobs),
+            ("deleted_statistics", changes.deleted_jobs),
+        ):
+            if keys:
+                connection.executemany(self._statements[name], ((key,) for key in keys))
         for name, rows in (
             ("jobs", changes.jobs),
-            ("job_revisions", revisions),
+            ("job_revisions", changes.revisions),
             ("schedules", changes.schedules),
             ("created", changes.created),
             ("moved", changes.moved),
@@ -158,13 +162,6 @@ class Writer:
         ):
             for text, parameters in self._many[name].groups(rows):
                 connection.execute(text, parameters)
-        for name, keys in (
-            ("deleted_schedules", changes.deleted_schedules),
-            ("deleted_jobs", changes.deleted_jobs),
-            ("deleted_statistics", changes.deleted_jobs),
-        ):
-            if keys:
-                connection.executemany(self._statements[name], ((key,) for key in keys))
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:

@@ -34,6 +34,8 @@ from jobs_grpc.worker.keeper.processes.tree import (
     open_pipes,
 )
 
+# A tree that makes orphans faster than this is met again by the next sweep.
+_MOST_ROUNDS: Final = 10
 KEEPER_VARIABLE: Final = "JOBS_KEEPER"
 
 
@@ -103,33 +105,48 @@ class Family:
 
     def living(self, fence: int) -> list[Process]:
         """Return every living process of the attempt."""
-        member = self._members[fence]
-        roots = list(member.orphans)
-        if member.main_is_unreaped:
-            roots.insert(0, member.main)
-        return self._finder.descendants(roots)
+        self.take_in()
+        return self._finder.descendants(self._roots(fence))
 
     def signal(self, fence: int, number: int) -> list[Process]:
         """Send a signal to the whole tree; return the processes that it had.
 
-        The group of a main process that was not reaped gets it in one atomic call, which
-        a fork cannot slip through; all others one by one.
+        Nothing that was forked before the signal is missed. The group of a main process
+        that was not reaped gets it in one atomic call; any other process gets it before
+        its children are listed, so that a child is either listed or was forked by
+        somebody who had the signal already; and orphans that were made meanwhile are
+        taken in until there are no more. What a job starts in answer to the signal (a
+        clean-up) is not a part of this, as far as it can be told.
         """
         member = self._members[fence]
-        processes = self.living(fence)
         group = member.main if member.main_is_unreaped else None
         if group is not None:
             _signal_group(group, number)
-        for process in processes:
-            if group is None or process.group != group:
+
+        def visit(process: Process) -> None:
+            if process.group != group:
                 deliver(process, number)
-        return processes
+
+        done: dict[int, Process] = {}
+        for _ in range(_MOST_ROUNDS):
+            self.take_in()
+            roots = [pid for pid in self._roots(fence) if pid not in done]
+            if not roots:
+                break
+            found = self._finder.descendants(roots, visit)
+            done |= {process.pid: process for process in found}
+        return list(done.values())
+
+    def _roots(self, fence: int) -> list[int]:
+        member = self._members[fence]
+        own = [member.main] if member.main_is_unreaped else []
+        return own + list(member.orphans)
 
     def end_strays(self) -> int:
         """Kill the orphans that no attempt owns; only when there is no attempt."""
         if self._members or not self._orphans:
             return 0
-        processes = self._finder.descendants(list(self._orphans))
+        processes = self._finder.descendants(self._orphans)
         return sum(deliver(process, signal.SIGKILL) for process in processes)
 
     def _assign(self, process: Process) -> None:

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -140,8 +140,15 @@ class ChildFinder:
             size *= 4
         return [int(pid) for pid in data.split()]
 
-    def descendants(self, roots: list[int]) -> list[Process]:
-        """Return the living processes among `roots` and everything below them."""
+    def descendants(
+        self,
+        roots: Iterable[int],
+        visit: Callable[[Process], None] | None = None,
+    ) -> list[Process]:
+        """Return the living processes among `roots` and everything below them.
+
+        `visit` is called for each before its children are looked for.
+        """
         table = None if self._own >= 0 else _scan()
         found: dict[int, Process] = {}
         waiting = deque(roots)
@@ -151,6 +158,8 @@ class ChildFinder:
             if process is None:
                 continue
             found[pid] = process
+            if visit is not None and process.is_alive:
+                visit(process)
             waiting.extend(_children(pid) if table is None else table.get(pid, ()))
         return [process for process in found.values() if process.is_alive]
 

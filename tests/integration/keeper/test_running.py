@@ -1,0 +1,304 @@
+"""What a job sees, and what is known of it when it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from integration.keeper.house import ENVIRONMENT, House, peak_memory_kb
+from jobs_grpc.worker.keeper.protocol import StartFailed, StartRequest
+from jobs_grpc.worker.keeper.record import Outcome
+from jobs_grpc.worker.keeper.spool import Stream
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 255])
+async def test_an_exit_code_is_recorded(house: House, code: int) -> None:
+    link = await house.open()
+    record = await house.run(link, house.script(f"exit {code}"))
+    assert (record.outcome, record.exit_code, record.signal) == ("exited", code, None)
+    assert record.started_at_us is not None
+    assert record.started_at_us <= record.finished_at_us
+    assert record.receipt.signals == ()
+
+
+async def test_a_signal_is_recorded(house: House) -> None:
+    link = await house.open()
+    record = await house.run(link, house.script("kill -SEGV $$"))
+    assert (record.outcome, record.exit_code, record.signal) == (
+        "signaled",
+        None,
+        "SEGV",
+    )
+
+
+async def test_use_of_cpu_and_memory_is_recorded_with_that_of_children(
+    house: House,
+) -> None:
+    link = await house.open()
+    text = "b = bytearray(60_000_000)\nfor _ in range(2_000_000): pass"
+    record = await house.run(
+        link, house.script(f'/usr/bin/env python3 -c "{text}"; exit 0')
+    )
+    assert record.exit_code == 0
+    assert record.peak_memory_bytes > 60_000_000
+    assert record.cpu_user_us > 10_000
+
+
+async def test_standard_output_and_error_are_told_apart_and_in_order(
+    house: House,
+) -> None:
+    link = await house.open()
+    fifo = house.files / "fifo"
+    os.mkfifo(fifo)
+    request = house.script(
+        "echo one; read x < fifo; echo two >&2; read x < fifo; echo three"
+    )
+    await link.start(request)
+    for word in (b"one\n", b"two\n"):
+        await house.until_output(link, request.fence, word)
+        await asyncio.to_thread(fifo.write_text, "go\n")
+    record = await house.end_of(link, request.fence)
+    frames = house.frames(request.fence)
+    assert [(frame.stream, frame.payload) for frame in frames] == [
+        (Stream.STDOUT, b"one\n"),
+        (Stream.STDERR, b"two\n"),
+        (Stream.STDOUT, b"three\n"),
+    ]
+    times = [frame.time_us for frame in frames]
+    assert [record.started_at_us, *times, record.finished_at_us] == sorted(
+        [record.started_at_us or 0, *times, record.finished_at_us]
+    )
+    assert record.output_bytes == 14
+
+
+async def test_fifty_megabytes_arrive_byte_for_byte_in_bounded_memory(
+    house: House,
+) -> None:
+    link = await house.open()
+    data = os.urandom(1 << 20) * 50
+    (house.files / "data").write_bytes(data)
+    record = await house.run(link, house.request("cat", "data"))
+    assert record.output_bytes == len(data)
+    found = hashlib.sha256(house.output(record.fence, Stream.STDOUT))
+    assert found.hexdigest() == hashlib.sha256(data).hexdigest()
+    assert peak_memory_kb(link.welcome.pid) < 40_000
+
+
+async def test_output_beyond_the_limit_is_dropped_visibly_and_never_blocks(
+    house: House,
+) -> None:
+    link = await house.open()
+    request = house.script("head -c 1000000 /dev/zero", output_limit_bytes=1000)
+    record = await house.run(link, request)
+    assert (record.exit_code, record.output_dropped) == (0, 999_000)
+    assert house.output(record.fence, Stream.STDOUT) == bytes(1000)
+    assert house.output(record.fence, Stream.SYSTEM) == (
+        b"output limit of 1000 bytes reached; 999000 bytes dropped"
+    )
+    assert record.output_bytes == len(house.output(record.fence))
+
+
+async def test_a_full_disk_drops_output_visibly_and_the_job_goes_on(
+    house: House,
+) -> None:
+    link = await house.open()
+    # The journal has its 4 MiB already; a spool may grow to 5, as if that were all.
+    limits = (5 << 20, 5 << 20)
+    resource.prlimit(link.welcome.pid, resource.RLIMIT_FSIZE, limits)
+    record = await house.run(link, house.script("head -c 9000000 /dev/zero; exit 7"))
+    assert record.exit_code == 7
+    kept = house.output(record.fence, Stream.STDOUT)
+    assert len(kept) + record.output_dropped == 9_000_000
+    assert record.output_dropped > 3_000_000
+    assert record.output_bytes == len(house.output(record.fence))
+
+
+async def test_a_job_sees_its_own_environment_and_nothing_else(house: House) -> None:
+    link = await house.open()
+    request = house.request("env", env=ENVIRONMENT | {"ODD": "\udcff=\n"})
+    await house.run(link, request)
+    seen = house.output(request.fence).split(b"\n")
+    assert sorted(seen) == sorted(
+        [
+            b"PATH=" + ENVIRONMENT["PATH"].encode(),
+            b"LANG=C.UTF-8",
+            b"ODD=\xff=",
+            b"",
+            b"JOBS_FENCE=%d" % request.fence,
+            b"JOBS_KEEPER=" + link.welcome.keeper_id.encode(),
+            b"",
+        ]
+    )
+
+
+async def test_a_job_inherits_nothing_of_the_keeper(house: House) -> None:
+    link = await house.open()
+    request = house.script(
+        "echo $$ $(ps -o sid=,pgid= -p $$); ulimit -n; pwd;"
+        "grep -E 'Sig(Blk|Ign)' /proc/$$/status"
+    )
+    await house.run(link, request)
+    who, limit, where, blocked, ignored = house.output(request.fence).splitlines()
+    assert len(set(who.split())) == 1, "leader of its own session and group"
+    assert int(limit) == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    assert where.decode() == str(house.files)
+    assert int(blocked.split()[1], 16) == 0
+    # The C library leaves its own two real-time signals ignored; it sets them again.
+    assert int(ignored.split()[1], 16) & ~(0b11 << 31) == 0
+    record = await house.run(link, house.request("ls", "/proc/self/fd"))
+    assert house.output(record.fence).split() == [b"0", b"1", b"2", b"3"]
+
+
+async def test_standard_input_of_any_size_is_given(house: House) -> None:
+    link = await house.open()
+    data = os.urandom(1_000_000)
+    record = await house.run(link, house.request("sha256sum", stdin=data))
+    digest = hashlib.sha256(data).hexdigest()
+    assert house.output(record.fence).split()[0].decode() == digest
+
+
+async def test_without_standard_input_there_is_its_end(house: House) -> None:
+    link = await house.open()
+    record = await house.run(link, house.script("cat; echo done"))
+    assert house.output(record.fence) == b"done\n"
+
+
+async def test_input_that_is_not_read_troubles_nobody(house: House) -> None:
+    link = await house.open()
+    record = await house.run(link, house.script("exec <&-; exit 0", stdin=bytes(1000)))
+    assert record.exit_code == 0
+
+
+async def test_a_job_may_close_its_output(house: House) -> None:
+    link = await house.open()
+    record = await house.run(link, house.script("exec >&- 2>&-; exit 4"))
+    assert (record.exit_code, record.output_bytes) == (4, 0)
+    assert not (house.root / "attempts" / str(record.fence)).exists()
+
+
+def failing(name: str, house: House) -> tuple[StartRequest, str]:
+    """Return a request that cannot be started, and the sentence that says why."""
+    files = house.files
+    plain, text, orphan = files / "plain", files / "text", files / "orphan"
+    plain.write_text("#!/bin/sh\n")
+    text.write_text("echo hi\n")
+    orphan.write_text("#!/no/interpreter\n")
+    for file in (text, orphan):
+        file.chmod(0o755)
+    long = "x" * 200_000
+    request, sentence = {
+        "directory": (
+            house.request("true", cwd="/no/where"),
+            "working directory /no/where does not exist",
+        ),
+        "file for directory": (
+            house.request("true", cwd=str(plain)),
+            f"working directory {plain} is not a directory",
+        ),
+        "command": (house.request("nonsense"), "command not found: nonsense"),
+        "path": (house.request("/no/nonsense"), "command not found: /no/nonsense"),
+        "no path": (
+            house.request("true", env={"PATH": "/no"}),
+            "command not found: true",
+        ),
+        "permission": (house.request(str(plain)), f"permission denied: {plain}"),
+        "permission on path": (
+            house.request("plain", env={"PATH": str(files)}),
+            "permission denied: plain",
+        ),
+        "directory for command": (house.request(str(files)), f"{files} is a directory"),
+        "no first line": (
+            house.request(str(text)),
+            f"{text} is not a program: it has no first line like #!/bin/sh",
+        ),
+        "interpreter": (
+            house.request(str(orphan)),
+            f"the interpreter that the first line of {orphan} names does not exist",
+        ),
+        "long variable": (
+            house.request("true", env=ENVIRONMENT | {"LONG": long}),
+            "the arguments and the environment are too long: 200",
+        ),
+        "long argument": (
+            house.request("true", long),
+            "the arguments and the environment are too long: 200",
+        ),
+        "null": (
+            house.request("true", "a\0b"),
+            "the command or its environment is not valid",
+        ),
+        "empty": (house.request(""), "no command was given"),
+        "marker": (house.request("true", marker="x"), "the marker 'x' is not NAME"),
+        "signal": (house.request("true", signal="NO"), "there is no signal NO"),
+    }[name]
+    return request, sentence
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("directory", "file for directory", "command", "path", "no path"),
+        *("permission", "permission on path", "directory for command"),
+        *("no first line", "interpreter", "long variable", "long argument"),
+        *("null", "empty", "marker", "signal"),
+    ],
+)
+async def test_what_cannot_be_started_is_recorded_with_a_sentence(
+    house: House, name: str
+) -> None:
+    link = await house.open()
+    request, sentence = failing(name, house)
+    answer = await link.start(request)
+    assert isinstance(answer, StartFailed)
+    assert answer.error.startswith(sentence)
+    record = await house.end_of(link, request.fence)
+    assert (record.outcome, record.error) == (Outcome.START_FAILED, answer.error)
+    assert await link.start(request) == answer, "the same again"
+
+
+async def test_a_command_is_found_on_the_path_of_the_job(house: House) -> None:
+    tool = house.files / "bin" / "tool"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\npwd\n")
+    tool.chmod(0o755)
+    link = await house.open()
+    env = {"PATH": f"/no/where:{tool.parent}"}
+    record = await house.run(link, house.request("tool", env=env))
+    assert house.output(record.fence).decode() == f"{house.files}\n"
+    relative = house.request("./tool", cwd=str(tool.parent))
+    record = await house.run(link, relative)
+    assert house.output(record.fence).decode() == f"{tool.parent}\n"
+
+
+async def test_many_jobs_at_once_end_each_with_its_own_result(house: House) -> None:
+    link = await house.open()
+    requests = [house.script(f"echo {n}; exit {n}") for n in range(60)]
+    await asyncio.gather(*(link.start(request) for request in requests))
+    left = {request.fence: n for n, request in enumerate(requests)}
+    async with asyncio.timeout(30):
+        async for event in link.events():
+            record = getattr(event, "record", None)
+            if record is not None:
+                n = left.pop(record.fence)
+                assert record.exit_code == n
+                assert house.output(record.fence) == f"{n}\n".encode()
+            if not left:
+                break
+
+
+def test_the_keeper_loads_neither_grpc_nor_asyncio(tmp_path: Path) -> None:
+    """Whatever `jobs_grpc.worker` imports for others, the keeper stays small."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, jobs_grpc.worker.keeper.__main__\n"
+        "print({'grpc', 'google', 'asyncio', 'subprocess'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, text=True) == "set()\n"

@@ -1,0 +1,203 @@
+"""Chunks become durable in groups, and nobody is answered before."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from integration.output.bench import Bench, all_acks, cut_into, settle
+from jobs_grpc.controlplane.output import (
+    Ack,
+    Flushed,
+    Ingest,
+    IngestSettings,
+    LogKey,
+    Output,
+    OutputClosedError,
+    OutputStore,
+    Piece,
+)
+from unit.output.stand import FENCE, KEY, FaultyDisk, chunk, text_of
+
+
+async def _at_the_gate(disk: FaultyDisk) -> None:
+    """Return when a sync has begun."""
+    assert await asyncio.to_thread(disk.at_gate.acquire, timeout=10)
+
+
+async def test_an_answer_comes_only_after_the_sync(bench: Bench) -> None:
+    lane = bench.output.ingest.open_lane()
+    answers = asyncio.ensure_future(lane.acks())
+    bench.disk.gate.clear()
+    await lane.put(chunk(b"hello"))
+    await _at_the_gate(bench.disk)
+    await settle()
+    assert not answers.done()
+    assert await bench.output.store.read(KEY.execution_id, 1, 0, 10) == []
+    bench.disk.gate.set()
+    assert await answers == [Ack(key=KEY, fence=FENCE, offset=5)]
+    assert bench.disk.syncs == 1
+    lane.close()
+
+
+async def test_while_one_group_is_synced_the_next_gathers(bench: Bench) -> None:
+    lane = bench.output.ingest.open_lane()
+    bench.disk.gate.clear()
+    await lane.put(chunk(b"a", 0))
+    await _at_the_gate(bench.disk)
+    for offset in range(1, 200):
+        await lane.put(chunk(b"a", offset))
+    bench.disk.gate.set()
+    lane.close()
+    assert await all_acks(lane) == [Ack(key=KEY, fence=FENCE, offset=200)]
+    assert bench.disk.syncs == 2
+
+
+async def test_followers_get_nothing_before_the_sync(bench: Bench) -> None:
+    follower = bench.follow()
+    first = asyncio.ensure_future(anext(follower))
+    await settle()
+    bench.disk.gate.clear()
+    pushing = asyncio.ensure_future(bench.push(chunk(b"hello")))
+    await _at_the_gate(bench.disk)
+    await settle()
+    assert not first.done()
+    bench.disk.gate.set()
+    await pushing
+    assert isinstance(await first, Piece)
+    await follower.aclose()
+
+
+async def test_many_attempts_on_one_stream_are_answered_each(bench: Bench) -> None:
+    keys = [LogKey(f"{n:08x}", 1) for n in range(60)]
+    acks = await bench.push(*(chunk(b"out", key=key) for key in keys))
+    assert {ack.key for ack in acks} == set(keys)
+    assert {ack.offset for ack in acks} == {3}
+    for key in keys:
+        read = await bench.output.store.read(key.execution_id, 1, 0, 10)
+        assert text_of(read) == b"out"
+
+
+async def test_a_name_is_durable_before_its_log_is_acknowledged(bench: Bench) -> None:
+    bench.disk.directory_error = OSError("no")
+    [result] = await bench.output.store.append([chunk(b"hello")])
+    assert result.error is not None
+    assert result.acks == ()
+    bench.disk.directory_error = None
+    assert await bench.push(chunk(b"hello")) == [Ack(key=KEY, fence=FENCE, offset=5)]
+
+
+async def test_two_streams_of_one_worker_make_one_log(bench: Bench) -> None:
+    """The old stream was not known to be dead when the new one came."""
+    data = bytes(range(100))
+    old, new = bench.output.ingest.open_lane(), bench.output.ingest.open_lane()
+    for one in cut_into(data[:60], 7):
+        await old.put(one)
+    for one in cut_into(data, 9):
+        await new.put(one)
+    old.close()
+    new.close()
+    await all_acks(old)
+    assert await all_acks(new) == [Ack(key=KEY, fence=FENCE, offset=100)]
+    read = await bench.output.store.read(KEY.execution_id, 1, 0, 1_000)
+    assert text_of(read) == data
+
+
+async def test_an_old_fence_hears_that_it_is_refused(bench: Bench) -> None:
+    await bench.push(chunk(b"new", fence=FENCE))
+    [ack] = await bench.push(chunk(b"old", 3, fence=FENCE - 1))
+    assert ack.refused
+    assert await bench.output.store.size(KEY.execution_id, 1) == 3
+
+
+async def test_a_worker_that_floods_is_held_up_and_others_are_not(
+    tmp_path: Path,
+) -> None:
+    disk = FaultyDisk()
+    store = OutputStore(tmp_path, disk=disk)
+    limits = IngestSettings(inbox_bytes=1_000, lane_bytes=300, group_bytes=200)
+    ingest = Ingest(store, on_stored=lambda _: None, settings=limits)
+    flood, other = ingest.open_lane(), ingest.open_lane()
+
+    async def pour() -> None:
+        for one in cut_into(bytes(10_000), 100):
+            await flood.put(one)
+        flood.close()
+
+    pouring = asyncio.ensure_future(pour())
+    await settle()
+    assert ingest.waiting_bytes == 300
+    await other.put(chunk(bytes(100), key=LogKey("other", 1)))
+    other.close()
+    assert ingest.waiting_bytes == 400
+    flushed = [await ingest.run_once(), await ingest.run_once()]
+    assert [one.logs for one in flushed] == [1, 2]
+    assert await all_acks(other) != []
+    while not pouring.done() or ingest.waiting_bytes:
+        await ingest.run_once()
+        await settle()
+        assert ingest.waiting_bytes <= 300
+    assert [ack.offset for ack in await all_acks(flood)] == [10_000]
+    await store.close()
+
+
+async def test_a_pass_without_work_does_nothing(bench: Bench) -> None:
+    assert await bench.output.ingest.run_once() == Flushed()
+
+
+async def test_each_pass_is_reported(tmp_path: Path) -> None:
+    store = OutputStore(tmp_path)
+    reports: list[Flushed] = []
+    ingest = Ingest(store, on_stored=lambda _: None, on_flushed=reports.append)
+    lane = ingest.open_lane()
+    for data, offset in ((b"abc", 0), (b"abc", 0), (b"late", 9)):
+        await lane.put(chunk(data, offset))
+    assert await ingest.run_once() == reports[0]
+    assert (reports[0].chunks, reports[0].logs) == (3, 1)
+    assert (reports[0].received_bytes, reports[0].stored_bytes) == (10, 3)
+    await ingest.close()
+    await store.close()
+
+
+async def test_closing_stores_what_was_taken_and_ends_the_lanes(tmp_path: Path) -> None:
+    async def state_of(_execution: str, _attempt: int) -> None:
+        return None
+
+    output = Output(tmp_path, state_of)
+    lane = output.ingest.open_lane()
+    await lane.put(chunk(b"hello"))
+    await output.close()
+    assert await lane.acks() == [Ack(key=KEY, fence=FENCE, offset=5)]
+    with pytest.raises(OutputClosedError):
+        await lane.acks()
+    with pytest.raises(OutputClosedError):
+        await lane.put(chunk(b"more", 5))
+    with pytest.raises(OutputClosedError):
+        output.ingest.open_lane()
+    await output.run()
+
+
+async def test_a_pass_that_is_cancelled_loses_the_answer_and_no_more(
+    bench: Bench,
+) -> None:
+    bench.disk.gate.clear()
+    appending = asyncio.ensure_future(bench.output.store.append([chunk(b"hello")]))
+    await _at_the_gate(bench.disk)
+    appending.cancel()
+    await settle()
+    assert appending.cancelled()
+    bench.disk.gate.set()
+    assert await bench.push(chunk(b"hello world", 0)) == [
+        Ack(key=KEY, fence=FENCE, offset=11)
+    ]
+    read = await bench.output.store.read(KEY.execution_id, 1, 0, 100)
+    assert text_of(read) == b"hello world"
+
+
+async def test_started_and_ended_again_and_again_nothing_is_left(bench: Bench) -> None:
+    for offset in range(20):
+        await bench.push(chunk(b"x", offset))
+        await bench.restart()
+    assert await bench.output.store.size(KEY.execution_id, 1) == 20

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs_grpc.worker.keeper.spool import (
+    HEADER_BYTES,
+    MAX_PAYLOAD_BYTES,
+    Frame,
+    SpoolDamagedError,
+    SpoolReader,
+    SpoolWriter,
+    Stream,
+)
+
+CHUNKS = st.lists(
+    st.tuples(
+        st.sampled_from([Stream.STDOUT, Stream.STDERR]),
+        st.binary(min_size=1, max_size=40),
+    ),
+    min_size=1,
+    max_size=8,
+)
+Chunks = Sequence[tuple[Stream, bytes]]
+
+
+def written(
+    directory: Path, chunks: Chunks, *, limit: int = 1 << 20
+) -> tuple[Path, SpoolWriter]:
+    writer = SpoolWriter(directory, limit)
+    for index, (stream, payload) in enumerate(chunks):
+        writer.write(stream, memoryview(payload), 1_000 + index)
+    writer.finish(9_999)
+    return directory / "spool", writer
+
+
+def frames(path: Path, from_offset: int = 0) -> list[Frame]:
+    reader = SpoolReader(path, from_offset)
+    try:
+        return list(reader)
+    finally:
+        reader.close()
+
+
+def expected(chunks: Chunks) -> list[Frame]:
+    offset, made = 0, []
+    for index, (stream, payload) in enumerate(chunks):
+        made.append(Frame(stream, 1_000 + index, offset, payload))
+        offset += len(payload)
+    return made
+
+
+@given(CHUNKS)
+def test_what_is_written_is_read(chunks: Chunks) -> None:
+    with TemporaryDirectory() as directory:
+        path, writer = written(Path(directory), chunks)
+        assert frames(path) == expected(chunks)
+        assert writer.size == sum(len(payload) for _, payload in chunks)
+
+
+@given(CHUNKS, st.data())
+def test_reading_begins_at_any_offset(chunks: Chunks, data: st.DataObject) -> None:
+    whole = b"".join(payload for _, payload in chunks)
+    start = data.draw(st.integers(0, len(whole)))
+    with TemporaryDirectory() as directory:
+        path, _ = written(Path(directory), chunks)
+        found = frames(path, start)
+    assert b"".join(frame.payload for frame in found) == whole[start:]
+    assert [frame.offset for frame in found[:1]] in ([start], [])
+
+
+@given(CHUNKS, st.data())
+def test_a_torn_tail_ends_the_reading_without_an_error(
+    chunks: Chunks, data: st.DataObject
+) -> None:
+    with TemporaryDirectory() as directory:
+        path, _ = written(Path(directory), chunks)
+        size = path.stat().st_size
+        cut = data.draw(st.integers(0, size))
+        os.truncate(path, cut)
+        found = frames(path)
+        position, whole = 0, 0
+        for _, payload in chunks:
+            position += HEADER_BYTES + len(payload)
+            whole += position <= cut
+        assert found == expected(chunks)[:whole]
+
+
+@given(CHUNKS, st.data())
+def test_a_flipped_bit_is_never_believed(chunks: Chunks, data: st.DataObject) -> None:
+    with TemporaryDirectory() as directory:
+        path, _ = written(Path(directory), chunks)
+        content = bytearray(path.read_bytes())
+        bit = data.draw(st.integers(0, len(content) * 8 - 1))
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+        reader = SpoolReader(path)
+        found: list[Frame] = []
+        with pytest.raises(SpoolDamagedError) as damage:
+            found.extend(reader)
+        good = expected(chunks)
+        # What came before the damage was read, and the error says how far.
+        before = [frame for frame in good if frame.end <= damage.value.offset]
+        assert found == [] or found == before
+        # What comes after can still be read.
+        assert reader.skip_damage() == (len(before) + 1 < len(good))
+        rest = list(reader) if len(before) + 1 < len(good) else []
+        assert rest == good[len(before) + 1 :]
+        reader.close()
+
+
+@given(CHUNKS, st.integers(1, 5_000))
+def test_zeros_at_the_end_are_a_torn_tail(chunks: Chunks, zeros: int) -> None:
+    with TemporaryDirectory() as directory:
+        path, _ = written(Path(directory), chunks)
+        with path.open("ab") as file:
+            file.write(bytes(zeros))
+        assert frames(path) == expected(chunks)
+
+
+@given(CHUNKS, st.integers(0, 200))
+def test_the_limit_keeps_the_first_bytes_and_counts_the_rest(
+    chunks: Chunks, limit: int
+) -> None:
+    whole = b"".join(payload for _, payload in chunks)
+    with TemporaryDirectory() as directory:
+        path, writer = written(Path(directory), chunks, limit=limit)
+        found = frames(path)
+    kept = [frame for frame in found if frame.stream is not Stream.SYSTEM]
+    said = [frame.payload for frame in found if frame.stream is Stream.SYSTEM]
+    dropped = max(0, len(whole) - limit)
+    assert b"".join(frame.payload for frame in kept) == whole[:limit]
+    assert writer.dropped == dropped
+    text = f"output limit of {limit} bytes reached; {dropped} bytes dropped"
+    assert said == ([text.encode()] if dropped else [])
+    assert writer.size == sum(len(frame.payload) for frame in found)
+
+
+def test_a_reader_follows_a_writer(tmp_path: Path) -> None:
+    reader = SpoolReader(tmp_path / "spool")
+    assert reader.read() == []
+    writer = SpoolWriter(tmp_path, 100)
+    for word in (b"one", b"two", b"three"):
+        writer.write(Stream.STDOUT, memoryview(word), 1)
+        assert [frame.payload for frame in reader.read()] == [word]
+        assert reader.read() == []
+    assert reader.offset == writer.size
+    writer.finish(2)
+    reader.close()
+
+
+def test_a_read_returns_about_what_was_asked_for(tmp_path: Path) -> None:
+    path, _ = written(tmp_path, [(Stream.STDOUT, bytes(100))] * 10)
+    reader = SpoolReader(path)
+    assert len(reader.read(250)) == 3
+    assert len(reader.read(250)) == 3
+    assert len(reader.read(10_000)) == 4
+    reader.close()
+
+
+def test_a_payload_longer_than_a_frame_is_divided(tmp_path: Path) -> None:
+    payload = os.urandom(MAX_PAYLOAD_BYTES * 2 + 7)
+    path, _ = written(tmp_path, [(Stream.STDERR, payload)])
+    found = frames(path)
+    assert [len(frame.payload) for frame in found] == [
+        MAX_PAYLOAD_BYTES,
+        MAX_PAYLOAD_BYTES,
+        7,
+    ]
+    assert b"".join(frame.payload for frame in found) == payload
+
+
+def test_an_attempt_without_output_has_no_file(tmp_path: Path) -> None:
+    path, _ = written(tmp_path / "attempt", [])
+    assert not path.exists()
+
+
+def test_a_full_disk_loses_output_visibly_and_only_while_it_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = SpoolWriter(tmp_path, 1_000)
+    writer.write(Stream.STDOUT, memoryview(b"before"), 1)
+
+    real = os.pwrite
+
+    def write_half(descriptor: int, parts: Sequence[bytes], position: int) -> int:
+        half = b"".join(map(bytes, parts))[:20]
+        return real(descriptor, half, position)
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwritev", write_half)
+        full.setattr(os, "pwrite", refuse)
+        writer.write(Stream.STDOUT, memoryview(b"lost"), 2)
+        full.setattr(os, "pwritev", refuse)
+        writer.write(Stream.STDERR, memoryview(b"lost too"), 3)
+    writer.write(Stream.STDOUT, memoryview(b"after"), 4)
+    writer.finish(5)
+    assert [(frame.stream, frame.payload) for frame in frames(tmp_path / "spool")] == [
+        (Stream.STDOUT, b"before"),
+        (Stream.SYSTEM, b"12 bytes of output lost: No space left on device"),
+        (Stream.STDOUT, b"after"),
+    ]
+    assert writer.dropped == 12
