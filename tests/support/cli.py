@@ -17,6 +17,7 @@ from typing import Any, Self
 from jobs_grpc.client.cli.main import run
 
 _SECONDS = 30
+_SECONDS_TO_END = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,15 @@ class Cli:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # Asked first, for a command may have children of its own to end.
         with suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.communicate()
+            self.process.terminate()
+        try:
+            async with asyncio.timeout(_SECONDS_TO_END):
+                await self.process.communicate()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                self.process.kill()
 
     async def line(self) -> bytes:
         """Return the next line of standard output."""

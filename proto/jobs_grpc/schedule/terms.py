@@ -2,7 +2,7 @@
 
 croniter expands the values, but it cannot say where a mistake is, and it reads some
 spellings in a way that nobody means: `4-4` as every value, `22-3/3` as 22 and 2. So each
-term is checked here, character by character known, and handed on in a spelling that
+term is checked here, where its place is known, and handed on in a spelling that
 croniter reads rightly: plain numbers, rising ranges, steps on those.
 """
 

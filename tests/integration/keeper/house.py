@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import select
 from collections.abc import Callable, Iterator
@@ -23,17 +24,19 @@ from jobs_grpc.worker.keeper_link import KeeperError, KeeperLink
 
 # Far beyond what anything here takes, even on a busy machine.
 PATIENCE_SECONDS = 30.0
+FENCES = itertools.count(1)
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
 class House:
     """One keeper's root directory, and everything that was started in it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: Path, *, is_shared: bool = False) -> None:
         self.root = root
-        self.files = root.parent
+        self.files = files
+        self._is_shared = is_shared
         self._links = AsyncExitStack()
-        self._fence = 0
+        self._fences = FENCES if is_shared else itertools.count(1)
 
     async def open(self, *, idle_exit_seconds: float = 60.0) -> KeeperLink:
         """Connect to the keeper, which is started if need be."""
@@ -43,13 +46,13 @@ class House:
 
     def request(self, *argv: str, **changes: Any) -> StartRequest:
         """Return a start request with a fence of its own."""
-        self._fence += 1
+        fence = next(self._fences)
         request = StartRequest(
-            fence=self._fence,
+            fence=fence,
             argv=argv,
             env=ENVIRONMENT,
             cwd=str(self.files),
-            marker=f"JOBS_FENCE={self._fence}",
+            marker=f"JOBS_FENCE={fence}",
             linger_seconds=0.3,
         )
         return replace(request, **changes)
@@ -107,15 +110,30 @@ class House:
         await until(lambda: not self.processes(fence))
 
     async def leave(self) -> None:
-        """Stop the keeper, whatever it does, and check that nothing is left."""
+        """Check that nothing is left; stop the keeper unless others use it."""
         await self._links.aclose()
+        if self._is_shared:
+            await self._end_attempts()
+        else:
+            await self.stop_keeper()
+        assert self.processes() == []
+
+    async def _end_attempts(self) -> None:
+        link = await KeeperLink.open(self.root)
+        for fence in [each.fence for each in await link.list()]:
+            await link.cancel(fence, "the test is over", grace_seconds=0.0)
+            await until_state(link, fence, "ended")
+            await link.forget(fence)
+        await link.close()
+
+    async def stop_keeper(self) -> None:
+        """Make the keeper end whatever it runs, and leave."""
         with suppress(KeeperError):
             link = await KeeperLink.open(self.root, idle_exit_seconds=0.1)
             process = os.pidfd_open(link.welcome.pid)
             await link.shutdown(kill=True)
             await link.lost.wait()
             await exited(process)
-        assert self.processes() == []
 
     def _processes(self, fence: int | None) -> Iterator[tuple[int, str]]:
         try:

@@ -12,6 +12,7 @@ from integration.keeper.house import House, is_alive, until, until_state
 from jobs_grpc.worker.keeper.processes.tree import look
 from jobs_grpc.worker.keeper.protocol import Started
 from jobs_grpc.worker.keeper.record import ExitRecord, Outcome
+from jobs_grpc.worker.keeper.spool import Stream
 from jobs_grpc.worker.keeper_link import KeeperRefusedError
 
 # One in the group, one in a session of its own, one that is orphaned at once, and one
@@ -53,7 +54,7 @@ async def test_a_job_that_heeds_the_signal_ends_at_once_with_its_own_code(
     record = await house.end_of(link, request.fence)
     assert (record.outcome, record.reason) == (Outcome.CANCELLED, "a user said so")
     assert record.exit_code == 9
-    assert house.output(request.fence) == b"ready\nbye\n"
+    assert house.output(request.fence, Stream.STDOUT) == b"ready\nbye\n"
 
 
 async def test_a_job_that_ignores_the_signal_is_killed_after_the_grace(
@@ -208,14 +209,14 @@ async def test_an_orphan_without_marker_is_known_by_the_output_it_holds(
     other = house.request("sleep", "1000")
     await link.start(other)
     request = house.script(
-        "(env -i setsid sh -c 'echo $$; exec sleep 1000' &) ; sleep 1000"
+        "(env -i setsid sh -c 'echo $$; exec sleep 1000' &) ; exec sleep 1000"
     )
     await link.start(request)
     await house.until_output(link, request.fence, b"\n")
     pid = int(house.output(request.fence))
     await link.cancel(request.fence, "test")
     record = await house.end_of(link, request.fence)
-    assert record.receipt.signals[0].processes == 3
+    assert record.receipt.signals[0].processes == 2
     assert not record.receipt.output_leaked
     assert not is_alive(pid)
 
@@ -259,16 +260,18 @@ async def test_a_tree_that_grows_while_it_is_killed_is_killed_to_the_end(
     assert house.processes(record.fence) == []
 
 
-async def test_a_keeper_that_is_told_to_stop_ends_its_jobs_first(house: House) -> None:
-    link = await house.open()
-    request = house.script(CROWD + "echo ready; wait")
+async def test_a_keeper_that_is_told_to_stop_ends_its_jobs_first(
+    own_house: House,
+) -> None:
+    link = await own_house.open()
+    request = own_house.script(CROWD + "echo ready; wait")
     await link.start(request)
-    await house.until_output(link, request.fence, b"ready")
+    await own_house.until_output(link, request.fence, b"ready")
     os.kill(link.welcome.pid, signal.SIGTERM)
-    record = await house.end_of(link, request.fence)
+    record = await own_house.end_of(link, request.fence)
     assert (record.outcome, record.reason) == (
         Outcome.CANCELLED,
         "the keeper was told to stop",
     )
     await link.lost.wait()
-    assert house.processes() == []
+    assert own_house.processes() == []

@@ -52,7 +52,9 @@ async def test_what_failed_is_not_answered_and_leaves_no_trace(
     assert bench.output.ingest.failure is not None
     assert _file(bench).read_bytes() == before
     bench.disk.write_error = bench.disk.sync_error = None
-    assert await bench.push(chunk(b"after", 6)) == [Ack(key=KEY, fence=FENCE, offset=11)]
+    assert await bench.push(chunk(b"after", 6)) == [
+        Ack(key=KEY, fence=FENCE, offset=11)
+    ]
     assert bench.output.ingest.failure is None
     await bench.restart()
     read = await bench.output.store.read(KEY.execution_id, 1, 0, 100)

@@ -75,9 +75,7 @@ async def test_only_the_streams_asked_for(bench: Bench) -> None:
         chunk(b"sys", 6, stream=Stream.SYSTEM),
     )
     hub = bench.output.hub
-    follower = hub.follow(
-        KEY.execution_id, 1, streams=[Stream.STDERR, Stream.SYSTEM]
-    )
+    follower = hub.follow(KEY.execution_id, 1, streams=[Stream.STDERR, Stream.SYSTEM])
     await anext(follower)
     await bench.append(chunk(b"OUT", 9), chunk(b"ERR", 12, stream=Stream.STDERR))
     bench.end(AttemptEnd(output_bytes=15, final=True))
@@ -203,9 +201,10 @@ async def test_a_deleted_log_ends_as_a_gap(bench: Bench) -> None:
     assert await bench.output.store.delete(KEY.execution_id) == 1
     events = asyncio.ensure_future(collect(follower))
     await settle()
-    bench.end(AttemptEnd(output_bytes=None, final=True, ended_at=1))
-    _, end = await events
-    assert not end.log_complete
+    bench.end(AttemptEnd(output_bytes=5, final=True))
+    contents, end = await events
+    assert contents == [Gap(offset=0, length=5, reason=GapReason.DELETED)]
+    assert end == End(log_complete=False, next_offset=5)
 
 
 async def test_deleting_takes_every_attempt_and_no_other_execution(

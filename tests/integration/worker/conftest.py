@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest_asyncio
 import uvloop
-from support.fake_leader import FakeLeader
 
 from integration.worker.host import Host
+from support.fake_leader import FakeLeader
 
 
 def pytest_asyncio_loop_factories() -> Mapping[

@@ -12,14 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support.fake_leader import FakeLeader
-
 from jobs_grpc.runtime.backoff import Backoff
 from jobs_grpc.worker import WorkerSettings
-from jobs_grpc.worker.connection import link as link_module
 from jobs_grpc.worker.daemon import Daemon
 from jobs_grpc.worker.functions.catalogue import load
 from jobs_grpc.worker.keeper_link import KeeperLink
+from support.fake_leader import FakeLeader
 
 PATIENCE_SECONDS = 10.0
 
@@ -45,7 +43,11 @@ class Host:
             }
         )
         before = self.leader.connections
-        self.daemon = Daemon(made, load(made.functions, functions))
+        self.daemon = Daemon(
+            made,
+            load(made.functions, functions),
+            backoff=Backoff(initial=0.01, cap=0.05),
+        )
         self._running = asyncio.ensure_future(self.daemon.run())
         await self.leader.until(lambda: self.leader.connections > before)
         return self.daemon
@@ -105,8 +107,7 @@ class Host:
             if path.name.isdigit() and int(path.name) != os.getpid():
                 with contextlib.suppress(OSError):
                     told = (path / "cmdline").read_bytes()
-                    told += (path / "environ").read_bytes()
-                    if mark in told and b"JOBS_GRPC_ADDR" not in told:
+                    if mark in told + (path / "environ").read_bytes():
                         found.append(int(path.name))
         return found
 
@@ -125,13 +126,3 @@ async def gone(is_gone: Callable[[], bool]) -> None:
 def kill(pid: int) -> None:
     """End a process as a power cut does."""
     os.kill(pid, signal.SIGKILL)
-
-
-def hurry(backoffs: list[Backoff]) -> Backoff:
-    """Return a back-off that does not keep a test waiting."""
-    made = Backoff(initial=0.01, cap=0.05)
-    backoffs.append(made)
-    return made
-
-
-__all__ = ["Host", "gone", "hurry", "kill", "link_module"]

@@ -20,10 +20,14 @@ from jobs_grpc.client import (
     Trigger,
 )
 from jobs_grpc.client.cli import exits
-from jobs_grpc.client.cli.following import OutputPrinter, ending_text, size_text
-from jobs_grpc.client.cli.moments import clock_text, duration_text, relative_text
+from jobs_grpc.client.cli.display.following import OutputPrinter, ending_text, size_text
+from jobs_grpc.client.cli.display.moments import (
+    clock_text,
+    duration_text,
+    relative_text,
+)
+from jobs_grpc.client.cli.display.table import Column, print_table
 from jobs_grpc.client.cli.naming import could_be_id
-from jobs_grpc.client.cli.table import Column, print_table
 
 NOON = datetime(2027, 1, 15, 12, tzinfo=UTC)
 

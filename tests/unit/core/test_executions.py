@@ -6,7 +6,6 @@ import pytest
 
 from jobs_grpc.controlplane.core.effects import (
     CancelWanted,
-    ExecutionCreated,
     ExecutionFinished,
     ExecutionReleased,
     StartRefused,
@@ -50,7 +49,7 @@ def test_a_submission_is_answered_with_ids_in_its_order(stage: Stage) -> None:
     ids = stage.submit(submission(id="b"), submission(id="a"), submission(id="c"))
     assert ids == ["b", "a", "c"]
     assert [row.id for row in stage.rows()] == ids
-    assert len(stage.said(ExecutionCreated)) == 3
+    assert len(stage.core.live.executions) == 3
 
 
 def test_an_execution_is_pinned_to_the_revision_it_began_with(stage: Stage) -> None:

@@ -8,6 +8,7 @@ from jobs_grpc.controlplane.output import GapReason
 from unit.output.desk import PATH, Desk
 from unit.output.stand import chunk, text_of
 
+
 def _append_in_vain(desk: Desk, data: bytes, offset: int, *, after_calls: int) -> None:
     desk.disk.fails_in = after_calls
     with pytest.raises(OSError, match="error"):

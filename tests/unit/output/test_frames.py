@@ -25,7 +25,9 @@ def _pieces(parts: list[tuple[Stream, bytes]]) -> list[Piece]:
     pieces: list[Piece] = []
     offset = 0
     for stream, data in parts:
-        pieces.append(Piece(stream=stream, offset=offset, time_us=offset + 7, data=data))
+        pieces.append(
+            Piece(stream=stream, offset=offset, time_us=offset + 7, data=data)
+        )
         offset += len(data)
     return pieces
 
@@ -38,7 +40,9 @@ def _file(pieces: list[Piece], seed: int = SEED) -> bytes:
     return b"".join(encode(pieces, fence=3, seed=seed))
 
 
-parts = st.lists(st.tuples(st.sampled_from(Stream), st.binary(min_size=1, max_size=300)))
+parts = st.lists(
+    st.tuples(st.sampled_from(Stream), st.binary(min_size=1, max_size=300))
+)
 
 
 @given(parts, st.integers(1, 1000))

@@ -63,9 +63,7 @@ class LogMachine(RuleBasedStateMachine):
         self.desk.start()
 
     @rule(sizes=sizes, calls=calls, seed=seeds)
-    def lose_power_while_writing(
-        self, sizes: list[int], calls: int, seed: int
-    ) -> None:
+    def lose_power_while_writing(self, sizes: list[int], calls: int, seed: int) -> None:
         self._write_unheard(sizes, calls)
         self.desk.crash(seed)
 

@@ -31,6 +31,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+from jobs_grpc.runtime.backoff import Backoff
 from jobs_grpc.runtime.clock import Clock, SystemClock
 from jobs_grpc.runtime.tasks import Supervisor
 from jobs_grpc.worker.attempts.attempt import Attempt
@@ -71,8 +72,11 @@ class Daemon:
         catalogue: Catalogue,
         *,
         clock: Clock | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
+        """`backoff` is that of the connection to the leader."""
         self._settings = settings
+        self._backoff = backoff
         self._clock = clock or SystemClock()
         self._stop_wanted = asyncio.Event()
         data = settings.data.absolute()
@@ -146,7 +150,7 @@ class Daemon:
             function_spool=self.functions.spool,
         )
         self._take_over(restored)
-        link = LeaderLink(self._settings.addr, self._parts())
+        link = LeaderLink(self._settings.addr, self._parts(), backoff=self._backoff)
         async with Supervisor() as tasks:
             tasks.start(self.journal.run(), name="journal")
             tasks.start(self.processes.run(), name="processes")

@@ -248,6 +248,8 @@ class Session:
         """The work says how far it is; only the latest word counts."""
         if attempt.state is State.RUNNING:
             attempt.progress = progress
+            if attempt in self._young:  # nothing goes on that has not begun
+                self.outbox.add(ReportKind.STARTED, attempt)
             self.outbox.add(ReportKind.PROGRESS, attempt)
 
     def ended(self, attempt: Attempt, result: Result, *, is_durable: bool) -> None:

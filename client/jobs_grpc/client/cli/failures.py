@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -70,6 +69,8 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
         "" if verbose else "--verbose shows where; please report it",
     )
     if verbose:
+        import traceback
+
         traceback.print_exception(error, file=sys.stderr)
     return Exit.OTHER
 

@@ -13,10 +13,11 @@ from jobs_grpc.client._version import VERSION
 from jobs_grpc.client.cli.lazy import Entry, LazyGroup, PipeClosed
 
 _HOME: Final = "jobs_grpc.client.cli.commands"
+_DAEMONS: Final = "jobs_grpc.client.cli.daemons"
 
 ENTRIES: Final = {
     "dev": Entry(
-        f"{_HOME}.dev:dev",
+        f"{_DAEMONS}.dev:dev",
         "Start a server and one worker on this machine, to try things out.",
     ),
     "apply": Entry(
@@ -52,10 +53,10 @@ ENTRIES: Final = {
     ),
     "queue": Entry(f"{_HOME}.fleet:queue", "Show the waiting lines."),
     "worker": Entry(
-        f"{_HOME}.daemons:worker",
+        f"{_DAEMONS}.become:worker",
         "Start a worker; `worker list` shows those that are there.",
     ),
-    "server": Entry(f"{_HOME}.daemons:server", "Start a server."),
+    "server": Entry(f"{_DAEMONS}.become:server", "Start a server."),
     "completion": Entry(
         f"{_HOME}.completion:completion", "Print the completion script of a shell."
     ),

@@ -185,19 +185,26 @@ class Core:
         """Fill free slots; workers take turns, so that equal ones share alike."""
         if not self.waiting:
             return
-        skipped: list[Session] = []
+        waiting, lease = self.waiting, self._executions.lease
         turns = self._turns
+        done: list[Session] = []
         while turns:
             session = turns.pop(next(iter(turns)))
-            if session.stream is None:
-                continue
-            execution = self.waiting.take(session) if session.free_slots > 0 else None
-            if execution is None:
-                skipped.append(session)
-                continue
-            self._executions.lease(draft, session, execution)
-            turns[session.id] = session
-        turns.update((session.id, session) for session in skipped)
+            free = session.free_slots
+            while free > 0:
+                execution = waiting.take(session)
+                if execution is None:
+                    free = 0
+                    break
+                lease(draft, session, execution)
+                free -= 1
+                if turns:
+                    break
+            if free > 0:
+                turns[session.id] = session
+            elif session.stream is not None:
+                done.append(session)
+        turns.update((session.id, session) for session in done)
 
     def _wake_at(self) -> int | None:
         times = (

@@ -54,6 +54,8 @@ class Definitions:
         )
 
     def delete(self, draft: Draft, request: DeleteJob) -> None:
+        if self._drop_unreadable(draft, request.key):
+            return
         job = self.require(request.key)
         for schedule in tuple(job.schedules.values()):
             self._drop_schedule(draft, job, schedule)
@@ -101,6 +103,7 @@ class Definitions:
         applied = self._foresee(spec)
         job = self._live.jobs.get(spec.key)
         if job is None:
+            self._drop_unreadable(draft, spec.key)
             job = Job(
                 job_id=self._live.sequence.take(),
                 spec=spec,
@@ -147,6 +150,13 @@ class Definitions:
                 draft.schedules[spec.id] = schedule.row()
                 draft.deleted_schedules.pop(spec.id, None)
                 self._timeline.add(schedule, draft.now)
+
+    def _drop_unreadable(self, draft: Draft, key: JobKey) -> bool:
+        job_id = self._live.unreadable.pop(key, None)
+        if job_id is not None:
+            draft.deleted_jobs.append(job_id)
+            draft.facts.append(JobDeleted(key))
+        return job_id is not None
 
     def _drop_schedule(self, draft: Draft, job: Job, schedule: Schedule) -> None:
         self._timeline.remove(schedule)

@@ -112,12 +112,6 @@ class DueTimeSkipped:
     holder: str
 
 
-class ExecutionCreated(NamedTuple):
-    """An execution exists."""
-
-    execution: Execution
-
-
 class ExecutionLeased(NamedTuple):
     """An execution has a worker. `waited` is the time since it was due, µs."""
 
@@ -196,7 +190,6 @@ Fact = (
     JobApplied
     | JobDeleted
     | DueTimeSkipped
-    | ExecutionCreated
     | ExecutionLeased
     | ExecutionStarted
     | ExecutionReleased

@@ -84,9 +84,9 @@ class Execution:
         return self.spec.delivery is Delivery.AT_LEAST_ONCE
 
     @property
-    def order(self) -> tuple[int, int]:
+    def order(self) -> int:
         """Its place in its queue: smaller goes first."""
-        return (self.scheduled_for + (self.priority - 1) * AGEING, self.seq)
+        return self.scheduled_for + (self.priority - 1) * AGEING
 
     def move(self, move: Move) -> None:
         """Go to the state that the table gives, or raise `IllegalMoveError`."""

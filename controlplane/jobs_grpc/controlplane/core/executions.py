@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 from .draft import Draft
 from .effects import (
     CancelWanted,
-    ExecutionCreated,
     ExecutionFinished,
     ExecutionLeased,
     ExecutionReleased,
@@ -97,7 +96,6 @@ class Executions:
             state=State.PENDING if is_due else State.SCHEDULED,
         )
         draft.note_created(execution)
-        draft.facts.append(ExecutionCreated(execution))
         self.admit(execution, job)
         return execution
 

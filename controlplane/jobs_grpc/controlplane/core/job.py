@@ -21,6 +21,8 @@ _PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 JobKey = tuple[str, str, str]
 """Namespace, workspace, name."""
+Place = tuple[tuple[tuple[str, str], ...], str]
+"""What a worker must have: labels, and the function ("" for processes)."""
 
 
 class Delivery(StrEnum):
@@ -100,15 +102,18 @@ class JobSpec:
     description: str
     # Some text of the work has placeholders; else `work` is ready as it is.
     is_templated: bool = field(init=False)
+    key: JobKey = field(init=False)
+    # Executions of equal places can go to the same workers.
+    place: Place = field(init=False)
 
     def __post_init__(self) -> None:
         work = self.work
         texts = (*work.environment.values(), work.working_dir, work.stdin, *work.argv)
+        place = (tuple(sorted(self.selector.items())), work.function)
+        key = (self.namespace, self.workspace, self.name)
         object.__setattr__(self, "is_templated", any("{{" in text for text in texts))
-
-    @property
-    def key(self) -> JobKey:
-        return (self.namespace, self.workspace, self.name)
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "place", place)
 
 
 class UnresolvedError(Exception):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from .execution import Execution
-from .job import JobKey, JobSpec, ScheduleSpec
+from .job import JobKey, JobSpec, Place, ScheduleSpec
 from .rows import JobRow, ScheduleRow, StatisticsRow
 from .states import FAILURES, State
 
@@ -143,7 +143,7 @@ class Session:
     last_seen: int
     leases: dict[int, Execution] = field(default_factory=dict)
     # Which waiting classes it may serve; filled on demand, see `waiting`.
-    eligible: dict[tuple[object, ...], bool] = field(default_factory=dict)
+    eligible: dict[Place, bool] = field(default_factory=dict)
 
     @property
     def free_slots(self) -> int:
@@ -156,6 +156,9 @@ class Live:
 
     sequence: Sequence
     jobs: dict[JobKey, Job] = field(default_factory=dict)
+    # Job ids of stored definitions that this program cannot read: they do nothing, until
+    # somebody replaces or deletes them.
+    unreadable: dict[JobKey, int] = field(default_factory=dict)
     executions: dict[str, Execution] = field(default_factory=dict)
     by_fence: dict[int, Execution] = field(default_factory=dict)
     # Lost, but a late result of the fence would still be believed.

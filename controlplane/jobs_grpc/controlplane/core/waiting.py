@@ -18,6 +18,7 @@ from typing import Final
 
 from .errors import QueueNotFoundError
 from .execution import Execution
+from .job import Place
 from .live import Session
 from .rows import QueueRow
 from .states import Phase, State
@@ -29,36 +30,37 @@ _STRIDE: Final = 1_000_000
 # else it would keep all others waiting when one of its own comes along.
 _CREDIT: Final = 10 * _STRIDE
 
-ClassKey = tuple[object, ...]
+
+# Due time aged by priority, number, execution: the least goes first.
+Entry = tuple[int, int, Execution]
 
 
 @dataclass(slots=True, eq=False)
 class WaitingClass:
     """Executions that the same workers can take, in order."""
 
-    key: ClassKey
-    selector: Mapping[str, str]
-    function: str
-    heap: list[tuple[tuple[int, int], Execution]] = field(default_factory=list)
+    place: Place
+    heap: list[Entry] = field(default_factory=list)
 
-    def head(self) -> tuple[int, int] | None:
-        """Return the order of the first that still waits; those that ended are dropped."""
+    def head(self) -> Entry | None:
+        """Return the first that still waits; those that ended are dropped."""
         heap = self.heap
         while heap:
-            order, execution = heap[0]
+            execution = heap[0][2]
             if execution.state is State.PENDING and execution.phase is Phase.NONE:
-                return order
+                return heap[0]
             heapq.heappop(heap)
         return None
 
     def admits(self, session: Session) -> bool:
-        admitted = session.eligible.get(self.key)
+        admitted = session.eligible.get(self.place)
         if admitted is None:
+            selector, function = self.place
             labels = session.labels
-            admitted = all(
-                labels.get(key) == value for key, value in self.selector.items()
-            ) and (not self.function or self.function in session.functions)
-            session.eligible[self.key] = admitted
+            admitted = all(labels.get(key) == value for key, value in selector) and (
+                not function or function in session.functions
+            )
+            session.eligible[self.place] = admitted
         return admitted
 
 
@@ -71,7 +73,7 @@ class Queue:
     completed: int = 0
     failed: int = 0
     position: int = 0
-    classes: dict[ClassKey, WaitingClass] = field(default_factory=dict)
+    classes: dict[Place, WaitingClass] = field(default_factory=dict)
 
     @property
     def depth(self) -> int:
@@ -84,15 +86,18 @@ class Queue:
     def best_class(self, session: Session) -> WaitingClass | None:
         """Return the class whose head this worker should take next."""
         best: WaitingClass | None = None
-        best_order: tuple[int, int] | None = None
-        for waiting_class in tuple(self.classes.values()):
-            order = waiting_class.head()
-            if order is None:
-                del self.classes[waiting_class.key]
-            elif (best_order is None or order < best_order) and waiting_class.admits(
+        best_head: Entry | None = None
+        empty: list[Place] = []
+        for waiting_class in self.classes.values():
+            head = waiting_class.head()
+            if head is None:
+                empty.append(waiting_class.place)
+            elif (best_head is None or head < best_head) and waiting_class.admits(
                 session
             ):
-                best, best_order = waiting_class, order
+                best, best_head = waiting_class, head
+        for place in empty:
+            del self.classes[place]
         return best
 
 
@@ -121,13 +126,11 @@ class Waiting:
         queue = self.queues[execution.queue]
         if not queue.classes:
             queue.position = max(queue.position, self._round)
-        spec = execution.spec
-        key = (tuple(spec.selector.items()), spec.work.function)
-        waiting_class = queue.classes.get(key)
+        place = execution.spec.place
+        waiting_class = queue.classes.get(place)
         if waiting_class is None:
-            waiting_class = WaitingClass(key, spec.selector, spec.work.function)
-            queue.classes[key] = waiting_class
-        heapq.heappush(waiting_class.heap, (execution.order, execution))
+            waiting_class = queue.classes[place] = WaitingClass(place)
+        heapq.heappush(waiting_class.heap, (execution.order, execution.seq, execution))
 
     def take(self, session: Session) -> Execution | None:
         """Return the execution that a free slot of this worker should run, if any."""
@@ -146,7 +149,7 @@ class Waiting:
         self._round = max(self._round, chosen.position)
         position = max(chosen.position, self._round - _CREDIT)
         chosen.position = position + _STRIDE // chosen.weight
-        return heapq.heappop(chosen_class.heap)[1]
+        return heapq.heappop(chosen_class.heap)[2]
 
     def __bool__(self) -> bool:
         return any(queue.classes for queue in self.queues.values())

@@ -44,6 +44,8 @@ def build_core(state: ActiveState, *, term: int, now: int) -> Core:
             spec = spec_from_json(row.document_json)
         except ValueError:
             log.exception("job %s/%s cannot be read", row.workspace, row.name)
+            key = (row.namespace, row.workspace, row.name)
+            core.live.unreadable[key] = row.job_id
             continue
         specs[(row.job_id, row.revision)] = spec
         job = _job(row, spec, statistics.get(row.job_id))

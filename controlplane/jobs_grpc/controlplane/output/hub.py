@@ -27,6 +27,8 @@ from jobs_grpc.controlplane.output.follower import Follower
 from jobs_grpc.controlplane.output.records import (
     AttemptEnd,
     Content,
+    Gap,
+    GapReason,
     LogKey,
     Stream,
 )
@@ -202,10 +204,15 @@ class Hub:
             watch.learn(end)
 
     async def read(self, watch: Watch, from_offset: int) -> list[Content]:
-        """Return a slice of the log."""
-        key = watch.key
+        """Return a slice of the log that was told to have at least `watch.size`."""
+        key, size = watch.key, watch.size
         limit = self._settings.read_bytes
-        return await self._log.read(key.execution_id, key.attempt, from_offset, limit)
+        read = await self._log.read(key.execution_id, key.attempt, from_offset, limit)
+        if read or from_offset >= size:
+            return read
+        # It was there: only a deletion makes a log shorter.
+        length = size - from_offset
+        return [Gap(offset=from_offset, length=length, reason=GapReason.DELETED)]
 
     def _leave(self, follower: Follower) -> None:
         audience = self._audiences[follower.watch.key]

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
+from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.errors import (
     AmbiguousIdError,
     ExecutionNotFoundError,
@@ -86,8 +87,9 @@ class ExecutionService(ExecutionServiceServicer):
         workspace = request.workspace or STANDALONE
         known = await self._known(namespace, request.submissions)
         ids = [known.get(one.request_id, "") for one in request.submissions]
+        jobs = _KnownJobs(self._leader.core, namespace, workspace)
         fresh = [
-            (number, self._submission(one, id_, namespace, workspace))
+            (number, self._submission(one, id_, jobs))
             for number, (one, id_) in enumerate(
                 zip(request.submissions, _mint(len(ids)), strict=True)
             )
@@ -189,30 +191,51 @@ class ExecutionService(ExecutionServiceServicer):
         )
 
     def _submission(
-        self, one: pb.Submission, id_: str, namespace: str, workspace: str
+        self, one: pb.Submission, id_: str, known: _KnownJobs
     ) -> Submission:
-        spec: JobSpec | None = None
-        name = one.job
+        name, spec = one.job, None
         if one.WhichOneof("subject") == "document_json":
-            name = ""
-            document = read_document(one.document_json, origin="", namespace=namespace)
-            spec = spec_of(document)
-        stored = self._leader.core.live.jobs.get((namespace, workspace, name))
-        known = spec or (stored.spec if stored is not None else None)
-        params = {} if known is None else known.params
-        if known is not None and (one.params or known.has_declared_params):
-            document = document_from_json(known.document_json)
-            params = validate_params(document, dict(one.params))
-        return Submission(
-            id=id_,
-            name=name,
-            spec=spec,
-            params=params,
-            not_before=(
-                microseconds(one.not_before) if one.HasField("not_before") else None
-            ),
-            request_id=one.request_id or None,
+            spec = spec_of(
+                read_document(one.document_json, origin="", namespace=known.namespace)
+            )
+        if spec is None and not one.params:
+            params = known.defaults_of(name)
+        else:
+            params = _checked(spec or known.spec_of(name), dict(one.params))
+        not_before = (
+            microseconds(one.not_before) if one.HasField("not_before") else None
         )
+        return Submission(id_, params, name, spec, not_before, one.request_id or None)
+
+
+class _KnownJobs:
+    """What one request needs of the stored jobs it names, looked up once each."""
+
+    def __init__(self, core: Core, namespace: str, workspace: str) -> None:
+        self._jobs = core.live.jobs
+        self._workspace = workspace
+        self._defaults: dict[str, Mapping[str, Any]] = {}
+        self.namespace = namespace
+
+    def spec_of(self, name: str) -> JobSpec | None:
+        job = self._jobs.get((self.namespace, self._workspace, name))
+        return None if job is None else job.spec
+
+    def defaults_of(self, name: str) -> Mapping[str, Any]:
+        """Return the params of a run that gives none; refuse it if it must."""
+        defaults = self._defaults.get(name)
+        if defaults is None:
+            defaults = self._defaults[name] = _checked(self.spec_of(name), {})
+        return defaults
+
+
+def _checked(spec: JobSpec | None, given: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the complete params of a run; the core refuses a job that is unknown."""
+    if spec is None:
+        return {}
+    if not given and not spec.has_declared_params:
+        return spec.params
+    return validate_params(document_from_json(spec.document_json), given)
 
 
 def _mint(count: int) -> Iterator[str]:

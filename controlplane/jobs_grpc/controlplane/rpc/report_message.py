@@ -23,6 +23,8 @@ _MOVES: Final[Mapping[pb.AttemptOutcome.ValueType, Move]] = {
     pb.AttemptOutcome.ATTEMPT_OUTCOME_NOT_STARTED: Move.CANCEL,
 }
 
+_NOT_STARTED: Final = pb.AttemptOutcome.ATTEMPT_OUTCOME_NOT_STARTED
+
 
 def reports_of(session_id: str, message: pb.Reports) -> Reports:
     """Return a batch of reports; kinds of a newer worker are passed over."""
@@ -39,26 +41,24 @@ def reports_of(session_id: str, message: pb.Reports) -> Reports:
 
 
 def _result(message: pb.Finished) -> Result:
-    move = _MOVES.get(message.outcome, Move.FAIL)
-    has_usage = message.HasField("usage")
-    usage = message.usage
+    started = usage = None
+    if message.HasField("started_at"):
+        started = microseconds(message.started_at)
+    if message.HasField("usage"):
+        usage = message.usage
     return Result(
-        move=move,
-        started_at=(
-            microseconds(message.started_at) if message.HasField("started_at") else None
-        ),
-        finished_at=microseconds(message.finished_at),
-        exit_code=message.exit_code if message.HasField("exit_code") else None,
-        signal=message.signal,
-        error=message.error,
-        result_json=message.result_json,
-        output_bytes=message.output_bytes,
-        output_dropped=message.output_dropped,
-        cpu_user=microseconds(usage.cpu_user) if has_usage else None,
-        cpu_system=microseconds(usage.cpu_system) if has_usage else None,
-        peak_memory=usage.peak_memory_bytes if has_usage else None,
-        receipt_json=(
-            receipt_to_json(message.receipt) if message.HasField("receipt") else ""
-        ),
-        never_began=message.outcome == pb.AttemptOutcome.ATTEMPT_OUTCOME_NOT_STARTED,
+        _MOVES.get(message.outcome, Move.FAIL),
+        microseconds(message.finished_at),
+        started,
+        message.exit_code if message.HasField("exit_code") else None,
+        message.signal,
+        message.error,
+        message.result_json,
+        message.output_bytes,
+        message.output_dropped,
+        None if usage is None else microseconds(usage.cpu_user),
+        None if usage is None else microseconds(usage.cpu_system),
+        None if usage is None else usage.peak_memory_bytes,
+        receipt_to_json(message.receipt) if message.HasField("receipt") else "",
+        message.outcome == _NOT_STARTED,
     )

@@ -208,10 +208,16 @@ class MemoryStore:
             key = (job.namespace, job.workspace, job.name)
             if names.setdefault(key, job.job_id) != job.job_id:
                 raise StoreFailedError(f"a job of the name {job.name} exists")
+        ids: set[str] = set()
+        requests: set[tuple[str, str]] = set()
         for row in changes.created:
-            request = (row.namespace, row.request_id)
-            if row.id in self._ids or (row.request_id and request in self._requests):
+            request = (row.namespace, row.request_id or row.id)
+            if row.id in self._ids or row.id in ids or row.seq in self._executions:
                 raise StoreFailedError(f"execution {row.id} exists")
+            if row.request_id and (request in self._requests or request in requests):
+                raise StoreFailedError(f"request {row.request_id} exists")
+            ids.add(row.id)
+            requests.add(request)
         for decision in changes.decisions:
             if (decision.schedule_id, decision.due_at) in self._decisions:
                 raise StoreFailedError("the due time is decided already")

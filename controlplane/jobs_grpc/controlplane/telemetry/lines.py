@@ -35,6 +35,12 @@ from jobs_grpc.controlplane.core.states import FAILURES, State
 Line = tuple[int, str, str, Mapping[str, Any]]
 
 
+_LEVELS: Final = {
+    level: logging.getLevelName(level)
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+}
+
+
 def _name(key: JobKey) -> str:
     _, workspace, name = key
     return name if workspace == STANDALONE else f"{workspace}/{name}"
@@ -146,19 +152,21 @@ class EventLog:
 
 def _console_line(stamp: str, line: Line) -> str:
     level, text, execution_id, fields = line
-    tail = f" execution={execution_id}" if execution_id else ""
-    more = "".join(
-        f" {key}={value}" for key, value in fields.items() if value is not None
-    )
-    return f"{stamp} {logging.getLevelName(level):7} {text}{tail}{more}\n"
+    parts = [f"{stamp} {_LEVELS[level]:7} {text}"]
+    if execution_id:
+        parts.append(f"execution={execution_id}")
+    for key, value in fields.items():
+        if value is not None:
+            parts.append(f"{key}={value}")
+    return " ".join(parts) + "\n"
 
 
 def _json_line(stamp: str, line: Line) -> str:
     level, text, execution_id, fields = line
-    record = {"level": logging.getLevelName(level).lower(), "message": text}
+    record = {"time": stamp, "level": _LEVELS[level].lower(), "message": text}
     if execution_id:
         record["execution"] = execution_id
-    return f'{{"time": "{stamp}", {json.dumps({**record, **fields})[1:]}\n'
+    return json.dumps({**record, **fields}) + "\n"
 
 
 class _JsonFormatter(logging.Formatter):

@@ -9,9 +9,11 @@ the directory.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import gc
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Final
@@ -28,6 +30,7 @@ logger = logging.getLogger("jobs_grpc.worker.keeper")
 def main(arguments: list[str] | None = None) -> int:
     """Serve one root; return the exit code."""
     options = _parser().parse_args(arguments)
+    _close_inherited()
     logging.basicConfig(
         format="%(asctime)s keeper %(process)d %(levelname)s %(message)s"
     )
@@ -57,6 +60,14 @@ def _parser() -> argparse.ArgumentParser:
         help="leave after so long without a session and an attempt (default 600)",
     )
     return parser
+
+
+def _close_inherited() -> None:
+    """Close what our parent left open, lest we and all jobs hold it for ever."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names are enough
+        if int(name) > sys.stderr.fileno():
+            with contextlib.suppress(OSError):
+                os.close(int(name))
 
 
 def _become_subreaper() -> None:

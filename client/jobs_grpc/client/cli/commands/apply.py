@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs_grpc.client._errors import InvalidArgument, NotFound
+from jobs_grpc.client.cli.display.printing import note, print_document
+from jobs_grpc.client.cli.display.table import colored_state
 from jobs_grpc.client.cli.failures import InvalidFiles
 from jobs_grpc.client.cli.options import Command, Settings, pass_settings
-from jobs_grpc.client.cli.printing import note, print_document
 from jobs_grpc.client.cli.session import converse
-from jobs_grpc.client.cli.table import colored_state
 from jobs_grpc.client.records.job import Applied
 
 if TYPE_CHECKING:

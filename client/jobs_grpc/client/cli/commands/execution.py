@@ -11,12 +11,20 @@ import click
 from jobs_grpc.client.cli import exits
 from jobs_grpc.client.cli.commands.kill import kill_subject
 from jobs_grpc.client.cli.commands.run import print_ending
-from jobs_grpc.client.cli.following import say_how_to_resume, size_text
-from jobs_grpc.client.cli.moments import clock_text, duration_text, relative_text
+from jobs_grpc.client.cli.display.following import say_how_to_resume, size_text
+from jobs_grpc.client.cli.display.moments import (
+    clock_text,
+    duration_text,
+    relative_text,
+)
+from jobs_grpc.client.cli.display.printing import (
+    print_fields,
+    print_record,
+    print_records,
+)
+from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.options import Group, Seconds, Settings, pass_settings
-from jobs_grpc.client.cli.printing import print_fields, print_record, print_records
 from jobs_grpc.client.cli.session import converse
-from jobs_grpc.client.cli.table import Column
 from jobs_grpc.client.records.execution import Execution, ExecutionState
 from jobs_grpc.client.records.page import Page
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from jobs_grpc.client.cli.moments import clock_text, relative_text
+from jobs_grpc.client.cli.display.moments import clock_text, relative_text
+from jobs_grpc.client.cli.display.printing import note, print_records
+from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.options import Command, Group, Settings, pass_settings
-from jobs_grpc.client.cli.printing import note, print_records
 from jobs_grpc.client.cli.session import converse
-from jobs_grpc.client.cli.table import Column
 from jobs_grpc.client.records.fleet import Queue, QueueStatus, Worker
 
 if TYPE_CHECKING:

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobs_grpc.client.cli.exits import Exit
-from jobs_grpc.client.cli.failures import Failure
-from jobs_grpc.client.cli.moments import clock_text, relative_text
-from jobs_grpc.client.cli.options import Group, Settings, pass_settings
-from jobs_grpc.client.cli.printing import (
+from jobs_grpc.client.cli.display.moments import clock_text, relative_text
+from jobs_grpc.client.cli.display.printing import (
     note,
     print_document,
     print_fields,
@@ -20,8 +17,11 @@ from jobs_grpc.client.cli.printing import (
     print_records,
     yaml_text,
 )
+from jobs_grpc.client.cli.display.table import Column
+from jobs_grpc.client.cli.exits import Exit
+from jobs_grpc.client.cli.failures import Failure
+from jobs_grpc.client.cli.options import Group, Settings, pass_settings
 from jobs_grpc.client.cli.session import converse
-from jobs_grpc.client.cli.table import Column
 from jobs_grpc.client.records.job import Job, Schedule
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from jobs_grpc.client._errors import NotFound, NotRunning
-from jobs_grpc.client.cli.following import ending_text
+from jobs_grpc.client.cli.display.following import ending_text
+from jobs_grpc.client.cli.display.printing import print_records
+from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.naming import could_be_id
 from jobs_grpc.client.cli.options import Command, Settings, pass_settings
-from jobs_grpc.client.cli.printing import print_records
 from jobs_grpc.client.cli.session import converse
-from jobs_grpc.client.cli.table import Column
 from jobs_grpc.client.records.execution import Execution
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobs_grpc.client.cli.following import (
+from jobs_grpc.client.cli.display.following import (
     OutputPrinter,
     ending_text,
     say_how_to_resume,
 )
+from jobs_grpc.client.cli.display.printing import note
 from jobs_grpc.client.cli.naming import find_execution
 from jobs_grpc.client.cli.options import Command, Settings, pass_settings
-from jobs_grpc.client.cli.printing import note
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.output import OutputEnd, OutputStream
 

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobs_grpc.client.cli import exits
-from jobs_grpc.client.cli.exits import Exit
-from jobs_grpc.client.cli.following import (
+from jobs_grpc.client.cli.display.following import (
     OutputPrinter,
     ending_text,
     say_how_to_resume,
 )
+from jobs_grpc.client.cli.display.printing import note, print_record
+from jobs_grpc.client.cli.display.table import colored_state
+from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.options import Command, Settings, pass_settings
-from jobs_grpc.client.cli.printing import note, print_record
 from jobs_grpc.client.cli.session import converse
-from jobs_grpc.client.cli.table import colored_state
 from jobs_grpc.client.records.execution import Execution
 
 if TYPE_CHECKING:

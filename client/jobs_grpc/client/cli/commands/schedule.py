@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from jobs_grpc.client.cli.display.moments import clock_text, relative_text
+from jobs_grpc.client.cli.display.printing import print_document, print_records
+from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
-from jobs_grpc.client.cli.moments import clock_text, relative_text
 from jobs_grpc.client.cli.options import Group, Settings, pass_settings
-from jobs_grpc.client.cli.printing import print_document, print_records
 from jobs_grpc.client.cli.session import converse
-from jobs_grpc.client.cli.table import Column
 from jobs_grpc.client.records.decision import Decision
 from jobs_grpc.client.records.page import Page
 

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobs_grpc.client.cli.commands.job import all_rules
-from jobs_grpc.client.cli.moments import clock_text, relative_text
+from jobs_grpc.client.cli.display.moments import clock_text, relative_text
+from jobs_grpc.client.cli.display.printing import (
+    print_fields,
+    print_record,
+    print_records,
+)
+from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.options import Command, Settings, pass_settings
-from jobs_grpc.client.cli.printing import print_fields, print_record, print_records
 from jobs_grpc.client.cli.session import converse
-from jobs_grpc.client.cli.table import Column
 from jobs_grpc.client.records.execution import Execution, ExecutionState
 from jobs_grpc.client.records.job import Job
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs_grpc.client._version import VERSION
+from jobs_grpc.client.cli.display.printing import print_document
 from jobs_grpc.client.cli.options import Command, Settings, pass_settings
-from jobs_grpc.client.cli.printing import print_document
 
 if TYPE_CHECKING:
     from jobs_grpc.client._client import Client

@@ -34,8 +34,6 @@ from jobs_grpc.worker.keeper.processes.tree import (
     open_pipes,
 )
 
-# A tree that makes orphans faster than this is met again by the next sweep.
-_MOST_ROUNDS: Final = 10
 KEEPER_VARIABLE: Final = "JOBS_KEEPER"
 
 
@@ -109,7 +107,7 @@ class Family:
         return self._finder.descendants(self._roots(fence))
 
     def signal(self, fence: int, number: int) -> list[Process]:
-        """Send a signal to the whole tree; return the processes that it had.
+        """Send a signal to the whole tree; return the processes that it had before.
 
         Nothing that was forked before the signal is missed. The group of a main process
         that was not reaped gets it in one atomic call; any other process gets it before
@@ -118,6 +116,7 @@ class Family:
         taken in until there are no more. What a job starts in answer to the signal (a
         clean-up) is not a part of this, as far as it can be told.
         """
+        processes = self.living(fence)
         member = self._members[fence]
         group = member.main if member.main_is_unreaped else None
         if group is not None:
@@ -127,15 +126,12 @@ class Family:
             if process.group != group:
                 deliver(process, number)
 
-        done: dict[int, Process] = {}
-        for _ in range(_MOST_ROUNDS):
+        met: set[int] = set()
+        while roots := set(self._roots(fence)) - met:
+            self._finder.descendants(roots, visit)
+            met |= roots
             self.take_in()
-            roots = [pid for pid in self._roots(fence) if pid not in done]
-            if not roots:
-                break
-            found = self._finder.descendants(roots, visit)
-            done |= {process.pid: process for process in found}
-        return list(done.values())
+        return processes
 
     def _roots(self, fence: int) -> list[int]:
         member = self._members[fence]

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from jobs_grpc.client.cli.display.table import Column, print_table
 from jobs_grpc.client.cli.options import Settings
-from jobs_grpc.client.cli.table import Column, print_table
 from jobs_grpc.client.records.page import Record
 
 RecordT = TypeVar("RecordT", bound=Record)

@@ -7,7 +7,6 @@ colors and the last column is cut at the edge.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ import click
 T = TypeVar("T")
 
 _GAP: Final = "   "
+_LEAST_ROOM: Final = 12
+_ENDLESS: Final = 1_000_000
 COLORS: Final = {
     "succeeded": "green",
     "online": "green",
@@ -57,9 +58,10 @@ def print_table(
     rows = [[_one_line(cell(record)) for cell in cells] for record in records]
     titles = [column.title for column in shown]
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    room = _terminal_width() - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1)
+    used = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+    room = max(_terminal_width() - used, _LEAST_ROOM)
     for row in [titles, *rows]:
-        last = row[-1] if len(row[-1]) <= room else row[-1][: max(room - 1, 10)] + "…"
+        last = row[-1] if len(row[-1]) <= room else f"{row[-1][: room - 1]}…"
         padded = [
             _colored(cell, cell.ljust(width))
             for cell, width in zip(row[:-1], widths[:-1], strict=True)
@@ -87,5 +89,7 @@ def _one_line(text: str) -> str:
 
 
 def _terminal_width() -> int:
-    # Into a file or a pipe, everything is written whole.
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 1_000_000
+    # Into a file, a pipe or a terminal of unknown width, everything is written whole.
+    if not sys.stdout.isatty():
+        return _ENDLESS
+    return os.get_terminal_size(sys.stdout.fileno()).columns or _ENDLESS

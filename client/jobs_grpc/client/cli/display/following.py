@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from jobs_grpc.client.cli.moments import duration_text
-from jobs_grpc.client.cli.printing import note
+from jobs_grpc.client.cli.display.moments import duration_text
+from jobs_grpc.client.cli.display.printing import note
 from jobs_grpc.client.records.output import Gap, OutputEnd, OutputPiece, OutputStream
 
 if TYPE_CHECKING:

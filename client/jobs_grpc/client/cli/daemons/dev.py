@@ -8,9 +8,10 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,12 @@ import click
 from jobs_grpc.client._errors import InvalidArgument, JobsError
 from jobs_grpc.client._settings import checked_address
 from jobs_grpc.client._version import VERSION
-from jobs_grpc.client.cli.children import Child, stop
-from jobs_grpc.client.cli.commands.daemons import SERVER, WORKER, check_extra
+from jobs_grpc.client.cli.daemons.become import SERVER, WORKER, check_extra
+from jobs_grpc.client.cli.daemons.children import Child, stop
+from jobs_grpc.client.cli.display.printing import note
 from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
 from jobs_grpc.client.cli.options import Command, Settings, pass_settings
-from jobs_grpc.client.cli.printing import note
 from jobs_grpc.runtime.tasks import Supervisor
 from jobs_grpc.wire.channel import DEFAULT_ADDRESS
 
@@ -138,9 +139,7 @@ class _Dev:
         server = Child("server", SERVER, self._plan.server_arguments())
         worker = Child("worker", WORKER, self._plan.worker_arguments())
         try:
-            await server.start()
-            await worker.start()
-            dead = await self._live([server, worker])
+            dead = await self._live(server, worker)
         finally:
             await stop([server, worker])
         if dead is None:
@@ -148,8 +147,9 @@ class _Dev:
         _mourn(dead)
         return Exit.OTHER
 
-    async def _live(self, children: Sequence[Child]) -> Child | None:
+    async def _live(self, server: Child, worker: Child) -> Child | None:
         """Return when asked to end, or with the child that ended first."""
+        children = (server, worker)
         async with Supervisor() as tasks:
             sayings = [
                 tasks.start(child.forward(), name=f"what the {child.name} says")
@@ -160,7 +160,7 @@ class _Dev:
                 for child in children
             ]
             end = tasks.start(self._asked_to_end.wait(), name="asked to end")
-            ready = tasks.start(self._wait_until_ready(), name="ready")
+            ready = tasks.start(self._become_ready(server, worker), name="ready")
             await _first_of(ready, end, *deaths)
             dead = None
             if ready.done():
@@ -178,15 +178,18 @@ class _Dev:
             await asyncio.wait(sayings, timeout=_LAST_WORDS_SECONDS)
         return dead
 
-    async def _wait_until_ready(self) -> bool:
+    async def _become_ready(self, server: Child, worker: Child) -> bool:
+        """Start both, the worker when the server answers; return whether they do."""
         from jobs_grpc.client._client import Client
 
+        await server.start()
         try:
             async with asyncio.timeout(_READY_SECONDS):
+                await _until(partial(_is_listening, self._plan.address))
                 async with Client(self._plan.address, retry=False, timeout=5) as client:
-                    # There is no event to wait for before there is a server.
-                    while not await _has_worker(client):  # noqa: ASYNC110
-                        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                    await _until(partial(_answers, client))
+                    await worker.start()
+                    await _until(partial(_has_worker, client))
         except TimeoutError:
             return False
         return True
@@ -210,8 +213,32 @@ async def _first_of(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
 
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+    # Before there is a server nothing announces that there is one.
+    while not await holds():  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+async def _is_listening(address: str) -> bool:
+    # A gRPC channel that finds nobody waits longer and longer before it looks again.
+    host, _, port = address.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _answers(client: Client) -> bool:
+    try:
+        await client.info()
+    except JobsError:
+        return False
+    return True
+
+
 async def _has_worker(client: Client) -> bool:
-    """The server answers and a worker is registered with it."""
     from jobs_grpc.client.records.fleet import WorkerState
 
     try:

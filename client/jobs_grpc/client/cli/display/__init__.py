@@ -1,0 +1,3 @@
+"""How results look: formats, columns, times, and the output of runs."""
+
+from __future__ import annotations

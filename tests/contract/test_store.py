@@ -1,0 +1,742 @@
+"""One suite for every store: what `storage/store.py` promises."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from jobs_grpc.controlplane.core.rows import (
+    Changes,
+    CursorRow,
+    ExecutionRow,
+    RevisionRow,
+)
+from jobs_grpc.controlplane.storage.memory import MemoryStore
+from jobs_grpc.controlplane.storage.sqlite import SqliteStore
+from jobs_grpc.controlplane.storage.store import (
+    DecisionFilter,
+    ExecutionFilter,
+    QueueDepth,
+    Store,
+    StoreFailedError,
+    TermEndedError,
+)
+from support.jobs import (
+    HOUR,
+    NAMESPACE,
+    NOON,
+    SECOND,
+    created_row,
+    decision_row,
+    ended_row,
+    job_row,
+    key,
+    moved_row,
+    queue_row,
+    schedule_row,
+    statistics_row,
+    worker_row,
+)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    made: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path)
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def term(store: Store) -> int:
+    return await begin(store)
+
+
+async def begin(store: Store) -> int:
+    return await store.acquire_term(holder="h", address="a", now=NOON)
+
+
+async def ids(store: Store, wanted: ExecutionFilter, limit: int = 100) -> list[str]:
+    return [row.id for row in await store.executions(wanted, limit)]
+
+
+ALL = ExecutionFilter(NAMESPACE)
+
+
+# Terms.
+
+
+async def test_terms_grow_and_each_ends_those_before(store: Store) -> None:
+    first, second = await begin(store), await begin(store)
+    assert second > first >= 1
+    with pytest.raises(TermEndedError, match=f"term {first} is over"):
+        await store.commit(first, Changes(created=(created_row(),)))
+    with pytest.raises(TermEndedError):
+        await store.renew_term(first, NOON)
+    assert await ids(store, ALL) == []
+    await store.renew_term(second, NOON)
+    await store.commit(second, Changes(created=(created_row(),)))
+    assert await ids(store, ALL) == ["e0001"]
+
+
+async def test_a_term_that_never_was_cannot_write(store: Store, term: int) -> None:
+    with pytest.raises(TermEndedError):
+        await store.commit(term + 1, Changes(created=(created_row(),)))
+    with pytest.raises(TermEndedError):
+        await store.commit(0, Changes(created=(created_row(),)))
+
+
+async def test_an_ended_term_can_still_read(store: Store, term: int) -> None:
+    await store.commit(term, Changes(created=(created_row(),)))
+    await begin(store)
+    assert await ids(store, ALL) == ["e0001"]
+
+
+# Commits.
+
+
+async def test_a_commit_is_all_or_nothing(store: Store, term: int) -> None:
+    await store.commit(term, Changes(decisions=(decision_row(),)))
+    clash = Changes(
+        jobs=(job_row(),),
+        revisions=(RevisionRow(1, 1, "{}", NOON),),
+        schedules=(schedule_row(),),
+        created=(created_row(),),
+        decisions=(decision_row(due_at=NOON + 1), decision_row()),
+        statistics=(statistics_row(),),
+        queues=(queue_row(),),
+        workers=(worker_row(),),
+    )
+    before = await store.load_active()
+    with pytest.raises(StoreFailedError):
+        await store.commit(term, clash)
+    assert await store.load_active() == before
+    assert await store.workers() == []
+    assert len(await store.decisions(DecisionFilter(NAMESPACE), 10)) == 1
+
+
+async def test_after_a_refused_commit_the_next_one_stands(
+    store: Store, term: int
+) -> None:
+    await store.commit(term, Changes(created=(created_row(),)))
+    with pytest.raises(StoreFailedError):
+        await store.commit(term, Changes(created=(created_row(2, id="e0001"),)))
+    await store.commit(term, Changes(created=(created_row(3),)))
+    assert await ids(store, ALL) == ["e0003", "e0001"]
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        Changes(decisions=(decision_row(),)),
+        Changes(created=(created_row(1), created_row(2, id="e0001"))),
+        Changes(
+            created=(
+                created_row(1, request_id="r"),
+                created_row(2, request_id="r"),
+            )
+        ),
+        Changes(jobs=(job_row(1, name="same"), job_row(2, name="same"))),
+    ],
+    ids=["due time", "execution", "request", "job"],
+)
+async def test_what_is_unique_cannot_be_written_twice(
+    store: Store, term: int, twice: Changes
+) -> None:
+    if twice.decisions:
+        await store.commit(term, twice)
+    with pytest.raises(StoreFailedError):
+        await store.commit(term, twice)
+    assert await ids(store, ALL) == []
+    assert (await store.load_active()).jobs == ()
+
+
+async def test_one_request_id_in_two_namespaces_is_two_requests(
+    store: Store, term: int
+) -> None:
+    rows = (
+        created_row(1, request_id="r"),
+        created_row(2, request_id="r", namespace="ops"),
+        created_row(3, request_id=None),
+        created_row(4, request_id=None),
+    )
+    await store.commit(term, Changes(created=rows))
+    for namespace, expected in (
+        (NAMESPACE, {"r": "e0001"}),
+        ("ops", {"r": "e0002"}),
+        ("other", {}),
+    ):
+        found = await store.executions_of_requests(
+            namespace=namespace, request_ids=["r", "none", ""]
+        )
+        assert found == expected
+
+
+async def test_many_request_ids_are_looked_up_at_once(store: Store, term: int) -> None:
+    rows = tuple(created_row(n, request_id=f"r'{n}") for n in range(1, 1_001))
+    await store.commit(term, Changes(created=rows))
+    wanted = [f"r'{number}" for number in range(500, 1_500)]
+    found = await store.executions_of_requests(
+        namespace=NAMESPACE, request_ids=wanted
+    )
+    assert found == {f"r'{n}": f"e{n:04}" for n in range(500, 1_001)}
+    assert await store.executions_of_requests(namespace=NAMESPACE, request_ids=[]) == {}
+
+
+async def test_a_name_that_becomes_free_can_be_taken_in_the_same_commit(
+    store: Store, term: int
+) -> None:
+    await store.commit(
+        term,
+        Changes(
+            jobs=(job_row(1, name="same"),),
+            schedules=(schedule_row("s1", job_id=1),),
+            statistics=(statistics_row(1),),
+        ),
+    )
+    await store.commit(
+        term,
+        Changes(
+            jobs=(job_row(2, name="same"),),
+            deleted_jobs=(1,),
+            deleted_schedules=("s1",),
+            schedules=(schedule_row("s2", job_id=2),),
+        ),
+    )
+    state = await store.load_active()
+    assert state.jobs == (job_row(2, name="same"),)
+    assert state.schedules == (schedule_row("s2", job_id=2),)
+    assert state.statistics == ()
+
+
+async def test_reads_see_committed_facts_only_and_at_once(
+    store: Store, term: int
+) -> None:
+    commits = [
+        asyncio.create_task(
+            store.commit(
+                term,
+                Changes(
+                    created=tuple(
+                        created_row(number * 200 + part) for part in range(200)
+                    )
+                ),
+            )
+        )
+        for number in range(1, 6)
+    ]
+    seen = 0
+    while not all(one.done() for one in commits):
+        count = len(await store.executions(ALL, 10_000))
+        assert count % 200 == 0
+        assert count >= seen
+        seen = count
+        await asyncio.sleep(0)
+    await asyncio.gather(*commits)
+    assert len(await store.executions(ALL, 10_000)) == 1_000
+
+
+async def test_an_empty_commit_still_checks_the_term(store: Store) -> None:
+    old = await begin(store)
+    await begin(store)
+    with pytest.raises(TermEndedError):
+        await store.commit(old, Changes())
+
+
+async def test_nothing_is_lost_among_many_rows_of_one_commit(
+    store: Store, term: int
+) -> None:
+    # Around the sizes of groups in which rows are bound.
+    for count in (1, 15, 16, 17, 127, 128, 129, 300):
+        start = count * 1_000
+        numbers = range(start, start + count)
+        await store.commit(
+            term, Changes(created=tuple(created_row(n, job="many") for n in numbers))
+        )
+        await store.commit(
+            term,
+            Changes(
+                moved=tuple(moved_row(n) for n in numbers),
+                ended=tuple(ended_row(n, exit_code=n) for n in numbers),
+            ),
+        )
+        found = await store.executions(ALL, count)
+        assert [row.exit_code for row in found] == list(reversed(numbers))
+
+
+# Executions.
+
+
+async def test_an_execution_is_read_back_as_it_was_written(
+    store: Store, term: int
+) -> None:
+    created = created_row(
+        request_id="r",
+        schedule_id="s1",
+        params_json='{"who": "Zoë \\u0000"}',
+        document_json='{"name":"x"}',
+        requested_by="äöü",
+    )
+    moved = moved_row(cancel_reason="enough")
+    ended = ended_row(
+        state="failed", exit_code=None, signal="KILL", error="a\nb", cpu_user=None
+    )
+    await store.commit(term, Changes(created=(created,)))
+    (row,) = await store.executions(ALL, 1)
+    assert row == ExecutionRow(*created)
+    await store.commit(term, Changes(moved=(moved,)))
+    await store.commit(term, Changes(ended=(ended,)))
+    (row,) = await store.executions(ALL, 1)
+    expected = ExecutionRow(*created)._replace(**moved._asdict())
+    assert row == expected._replace(**ended._asdict())
+
+
+async def test_an_execution_can_be_made_leased_and_ended_in_one_commit(
+    store: Store, term: int
+) -> None:
+    await store.commit(
+        term,
+        Changes(created=(created_row(),), moved=(moved_row(),), ended=(ended_row(),)),
+    )
+    (row,) = await store.executions(ALL, 1)
+    assert (row.state, row.worker, row.exit_code) == ("succeeded", "w1", 0)
+
+
+async def test_a_lost_execution_can_end_again(store: Store, term: int) -> None:
+    await store.commit(
+        term, Changes(created=(created_row(),), ended=(ended_row(state="lost"),))
+    )
+    await store.commit(term, Changes(ended=(ended_row(state="succeeded"),)))
+    assert (await store.executions(ALL, 1))[0].state == "succeeded"
+
+
+async def some_executions(store: Store, term: int) -> None:
+    await store.commit(
+        term,
+        Changes(
+            created=(
+                created_row(1, job="a"),
+                created_row(2, job="a", workspace="shop"),
+                created_row(3, job="b", state="scheduled"),
+                created_row(4, job="a", namespace="ops"),
+                created_row(5, job="b", workspace="shop"),
+            ),
+            ended=(ended_row(2), ended_row(5, state="failed")),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (ExecutionFilter(NAMESPACE), [5, 3, 2, 1]),
+        (ExecutionFilter("ops"), [4]),
+        (ExecutionFilter("nobody"), []),
+        (ExecutionFilter(NAMESPACE, workspace="shop"), [5, 2]),
+        (ExecutionFilter(NAMESPACE, job="a"), [2, 1]),
+        (ExecutionFilter(NAMESPACE, workspace="shop", job="a"), [2]),
+        (ExecutionFilter(NAMESPACE, states=("failed",)), [5]),
+        (ExecutionFilter(NAMESPACE, states=("pending", "scheduled")), [3, 1]),
+        (ExecutionFilter(NAMESPACE, job="b", states=("failed",)), [5]),
+        (ExecutionFilter(NAMESPACE, before=5), [3, 2, 1]),
+        (ExecutionFilter(NAMESPACE, job="a", before=2), [1]),
+        (ExecutionFilter(NAMESPACE, before=0), []),
+    ],
+)
+async def test_executions_are_listed_newest_first_by_any_filter(
+    store: Store, term: int, wanted: ExecutionFilter, expected: list[int]
+) -> None:
+    await some_executions(store, term)
+    assert [row.seq for row in await store.executions(wanted, 100)] == expected
+
+
+async def test_pages_of_executions_meet_without_gap_or_overlap(
+    store: Store, term: int
+) -> None:
+    rows = tuple(created_row(number) for number in range(1, 24))
+    await store.commit(term, Changes(created=rows))
+    seen: list[int] = []
+    before = None
+    while page := await store.executions(ExecutionFilter(NAMESPACE, before=before), 5):
+        seen += [row.seq for row in page]
+        before = page[-1].seq
+        # What is new meanwhile does not disturb the listing.
+        await store.commit(term, Changes(created=(created_row(1_000 + len(seen)),)))
+    assert seen == list(range(23, 0, -1))
+
+
+async def test_executions_are_found_by_the_beginning_of_their_id(
+    store: Store, term: int
+) -> None:
+    names = ("ab12", "ab13", "ab2", "ac", "b")
+    rows = tuple(created_row(n, id=name) for n, name in enumerate(names, 1))
+    other = created_row(9, id="ab1-other", namespace="ops")
+    await store.commit(term, Changes(created=(*rows, other)))
+
+    async def found(prefix: str, limit: int = 10) -> list[str]:
+        rows = await store.find_executions(
+            namespace=NAMESPACE, prefix=prefix, limit=limit
+        )
+        return [row.id for row in rows]
+
+    assert await found("ab1") == ["ab12", "ab13"]
+    assert await found("ab12") == ["ab12"]
+    assert await found("ab") == ["ab12", "ab13", "ab2"]
+    assert await found("ab", limit=2) == ["ab12", "ab13"]
+    assert await found("ab121") == []
+    assert await found("") == list(names)
+    for strange in ("%", "_", "ab%", "a'b", "~", "é"):
+        assert await found(strange) == []
+
+
+# Definitions.
+
+
+async def test_a_definition_is_read_back_with_its_counters(
+    store: Store, term: int
+) -> None:
+    row = job_row(enabled_override=0, enabled=0, source="folder:/jobs/a.yaml")
+    await store.commit(
+        term,
+        Changes(
+            jobs=(row,),
+            statistics=(statistics_row(),),
+            created=(created_row(1), created_row(2), created_row(3)),
+            ended=(ended_row(1),),
+        ),
+    )
+    record = await store.job(key("job-1"))
+    assert record is not None
+    assert (record.job, record.statistics) == (row, statistics_row())
+    assert record.active == 2
+
+
+async def test_a_definition_that_never_ran_has_empty_counters(
+    store: Store, term: int
+) -> None:
+    await store.commit(term, Changes(jobs=(job_row(),)))
+    record = await store.job(key("job-1"))
+    assert record is not None
+    assert record.active == 0
+    assert record.statistics == statistics_row(
+        run_count=0,
+        success_count=0,
+        failure_count=0,
+        last_run_at=None,
+        last_success_at=None,
+        last_failure_at=None,
+        last_state="",
+    )
+
+
+async def test_a_definition_is_updated_in_its_place(store: Store, term: int) -> None:
+    await store.commit(term, Changes(jobs=(job_row(),)))
+    changed = job_row(
+        revision=2, document_json="{}", enabled=0, enabled_override=0, source="api2"
+    )._replace(updated_at=NOON + 1)
+    await store.commit(term, Changes(jobs=(changed,)))
+    assert (await store.load_active()).jobs == (changed,)
+
+
+@pytest.mark.parametrize(
+    "missing", [key("nobody"), key("job-1", "shop"), ("ops", key()[1], "job-1")]
+)
+async def test_a_definition_that_is_not_there_is_none(
+    store: Store, term: int, missing: tuple[str, str, str]
+) -> None:
+    await store.commit(term, Changes(jobs=(job_row(),)))
+    assert await store.job(missing) is None
+
+
+async def test_definitions_are_listed_by_workspace_and_name(
+    store: Store, term: int
+) -> None:
+    rows = (
+        job_row(1, name="b"),
+        job_row(2, name="a", workspace="shop"),
+        job_row(3, name="a"),
+        job_row(4, name="c", workspace="shop"),
+        job_row(5, name="A"),
+        job_row(6, name="x", namespace="ops"),
+    )
+    await store.commit(term, Changes(jobs=rows))
+
+    async def listed(
+        workspace: str = "", after: tuple[str, str] = ("", ""), limit: int = 10
+    ) -> list[int]:
+        found = await store.jobs(
+            namespace=NAMESPACE, workspace=workspace, after=after, limit=limit
+        )
+        return [record.job.job_id for record in found]
+
+    alone = key()[1]
+    assert await listed() == [5, 3, 1, 2, 4]
+    assert await listed(limit=2) == [5, 3]
+    assert await listed(after=(alone, "a")) == [1, 2, 4]
+    assert await listed(after=(alone, "b"), limit=1) == [2]
+    assert await listed("shop") == [2, 4]
+    assert await listed("shop", after=("shop", "a")) == [4]
+    assert await listed("nobody") == []
+
+
+async def test_a_deleted_definition_leaves_its_history(store: Store, term: int) -> None:
+    await store.commit(
+        term,
+        Changes(
+            jobs=(job_row(),),
+            schedules=(schedule_row(),),
+            statistics=(statistics_row(),),
+            decisions=(decision_row(),),
+            created=(created_row(),),
+            ended=(ended_row(),),
+        ),
+    )
+    await store.commit(term, Changes(deleted_jobs=(1,), deleted_schedules=("s1",)))
+    assert await store.job(key("job-1")) is None
+    state = await store.load_active()
+    assert (state.jobs, state.schedules, state.statistics) == ((), (), ())
+    assert await ids(store, ALL) == ["e0001"]
+    assert len(await store.decisions(DecisionFilter(NAMESPACE), 10)) == 1
+
+
+async def test_deleting_what_is_not_there_changes_nothing(
+    store: Store, term: int
+) -> None:
+    await store.commit(term, Changes(deleted_jobs=(7,), deleted_schedules=("s7",)))
+    assert (await store.load_active()).jobs == ()
+
+
+# Schedules and decisions.
+
+
+async def test_a_cursor_moves_with_the_decision_it_passes(
+    store: Store, term: int
+) -> None:
+    await store.commit(term, Changes(schedules=(schedule_row(), schedule_row("s2"))))
+    await store.commit(
+        term,
+        Changes(
+            cursors=(CursorRow(NOON + HOUR, "s1"),),
+            decisions=(decision_row(due_at=NOON + HOUR),),
+        ),
+    )
+    state = await store.load_active()
+    assert {row.schedule_id: row.cursor for row in state.schedules} == {
+        "s1": NOON + HOUR,
+        "s2": NOON,
+    }
+
+
+async def some_decisions(store: Store, term: int) -> None:
+    await store.commit(
+        term,
+        Changes(
+            decisions=(
+                decision_row("s1", NOON),
+                decision_row("s1", NOON + HOUR, outcome="skipped", reason="overlap"),
+                decision_row("s2", NOON + HOUR, job="b"),
+                decision_row("s3", NOON + 2 * HOUR, workspace="shop"),
+                decision_row("s4", NOON, namespace="ops"),
+            )
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (DecisionFilter(NAMESPACE), ["s3 2", "s2 1", "s1 1", "s1 0"]),
+        (DecisionFilter("ops"), ["s4 0"]),
+        (DecisionFilter(NAMESPACE, job="b"), ["s2 1"]),
+        (DecisionFilter(NAMESPACE, workspace="shop"), ["s3 2"]),
+        (DecisionFilter(NAMESPACE, start=NOON + HOUR), ["s3 2", "s2 1", "s1 1"]),
+        (DecisionFilter(NAMESPACE, end=NOON + HOUR), ["s1 0"]),
+        (DecisionFilter(NAMESPACE, start=NOON, end=NOON + 1), ["s1 0"]),
+        (DecisionFilter(NAMESPACE, before=(NOON + HOUR, "s2")), ["s1 1", "s1 0"]),
+        (DecisionFilter(NAMESPACE, before=(NOON, "s1")), []),
+    ],
+)
+async def test_decisions_are_listed_latest_first_by_any_filter(
+    store: Store, term: int, wanted: DecisionFilter, expected: list[str]
+) -> None:
+    await some_decisions(store, term)
+    found = [
+        f"{row.schedule_id} {(row.due_at - NOON) // HOUR}"
+        for row in await store.decisions(wanted, 10)
+    ]
+    assert found == expected
+    limited = await store.decisions(wanted, 1)
+    assert len(limited) == min(1, len(expected))
+
+
+async def test_a_decision_is_read_back_as_it_was_written(
+    store: Store, term: int
+) -> None:
+    rows = (
+        decision_row("s1", NOON),
+        decision_row(
+            "s1",
+            NOON + 1,
+            outcome="skipped",
+            reason="missed_window",
+            execution_id="",
+            holder="e7",
+            until=NOON + HOUR,
+            due_times=None,
+        ),
+    )
+    await store.commit(term, Changes(decisions=rows))
+    assert await store.decisions(DecisionFilter(NAMESPACE), 10) == list(rows[::-1])
+
+
+# What a term starts from.
+
+
+async def test_history_is_not_loaded(store: Store, term: int) -> None:
+    await store.commit(
+        term,
+        Changes(
+            created=tuple(created_row(number) for number in range(1, 8)),
+            moved=(moved_row(2),),
+            ended=tuple(
+                ended_row(number, state=state)
+                for number, state in (
+                    (3, "succeeded"),
+                    (4, "failed"),
+                    (5, "timed_out"),
+                    (6, "cancelled"),
+                )
+            ),
+        ),
+    )
+    state = await store.load_active()
+    assert [row.seq for row in state.executions] == [1, 2, 7]
+
+
+async def test_an_execution_that_was_lost_lately_is_loaded(
+    store: Store, term: int
+) -> None:
+    lately = time.time_ns() // 1_000 - HOUR
+    await store.commit(
+        term,
+        Changes(
+            created=(created_row(1), created_row(2)),
+            moved=(moved_row(1), moved_row(2)),
+            ended=(
+                ended_row(1, state="lost", finished_at=lately),
+                ended_row(2, finished_at=lately),
+            ),
+        ),
+    )
+    (row,) = (await store.load_active()).executions
+    assert (row.seq, row.state, row.fence) == (1, "lost", 100)
+
+
+async def test_the_documents_of_all_active_executions_are_loaded(
+    store: Store, term: int
+) -> None:
+    lately = time.time_ns() // 1_000
+    await store.commit(
+        term,
+        Changes(
+            jobs=(job_row(revision=4, document_json="four"),),
+            revisions=tuple(
+                RevisionRow(1, number, text, NOON)
+                for number, text in enumerate(("one", "two", "three", "four"), 1)
+            ),
+            created=tuple(created_row(n, revision=n) for n in (1, 2, 3)),
+            ended=(
+                ended_row(1),
+                ended_row(3, state="lost", finished_at=lately),
+            ),
+        ),
+    )
+    documents = (await store.load_active()).documents
+    assert {(1, 2): "two", (1, 3): "three"}.items() <= documents.items()
+    assert (1, 1) not in documents
+
+
+async def test_the_document_of_a_revision_outlives_its_job(
+    store: Store, term: int
+) -> None:
+    await store.commit(
+        term,
+        Changes(
+            jobs=(job_row(),),
+            revisions=(RevisionRow(1, 1, "one", NOON),),
+            created=(created_row(),),
+        ),
+    )
+    await store.commit(term, Changes(deleted_jobs=(1,)))
+    assert (await store.load_active()).documents == {(1, 1): "one"}
+
+
+async def test_a_revision_never_changes(store: Store, term: int) -> None:
+    for text in ("first", "second"):
+        await store.commit(
+            term,
+            Changes(
+                revisions=(RevisionRow(1, 1, text, NOON),),
+                created=() if text == "second" else (created_row(),),
+            ),
+        )
+    assert (await store.load_active()).documents == {(1, 1): "first"}
+
+
+# Queues and workers.
+
+
+async def test_queues_tell_their_totals_and_how_full_they_are(
+    store: Store, term: int
+) -> None:
+    await store.commit(
+        term,
+        Changes(
+            queues=(queue_row("low", weight=1), queue_row("default", completed=9)),
+            created=(
+                created_row(1),
+                created_row(2),
+                created_row(3, state="scheduled"),
+                created_row(4, phase="leased"),
+                created_row(5, state="running", phase="started"),
+                created_row(6, state="cancelling", phase="started"),
+                created_row(7),
+                created_row(8, queue="low", state="scheduled"),
+            ),
+            ended=(ended_row(7),),
+        ),
+    )
+    totals, depths = await store.queues()
+    assert list(totals) == [queue_row("default", completed=9), queue_row("low", weight=1)]
+    assert sorted(depths, key=lambda one: one.queue) == [
+        QueueDepth("default", scheduled=1, pending=2, active=3),
+        QueueDepth("low", scheduled=1, pending=0, active=0),
+    ]
+    assert sorted((await store.load_active()).queues) == sorted(totals)
+
+
+async def test_workers_are_listed_by_name_as_they_last_introduced_themselves(
+    store: Store, term: int
+) -> None:
+    await store.commit(term, Changes(workers=(worker_row("b"), worker_row("a"))))
+    changed = worker_row(
+        "b", slots=9, labels_json='{"a":"b"}', last_seen_at=NOON + SECOND
+    )
+    await store.commit(term, Changes(workers=(changed,)))
+    assert await store.workers() == [worker_row("a"), changed]
+
+
+# The life of a store.
+
+
+async def test_closing_twice_is_harmless(store: Store) -> None:
+    await store.close()
+    await store.close()
+
+
+async def test_a_store_describes_itself(store: Store) -> None:
+    assert store.describe().split()[0] in {"memory", "sqlite"}
