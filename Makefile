@@ -7,9 +7,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 PROTOS := proto/jobs_grpc/v1
+# The contract as last released; what is in it may not break.
+CONTRACT := tests/meta/contract.binpb
 WORKERS ?= 2
 
-.PHONY: help setup demo test check unit proto check-proto bench run-dev clean
+.PHONY: help setup demo test check unit proto check-proto generate-into release-contract bench run-dev clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -38,7 +40,7 @@ check: $(STAMP) ## Format, lint, types, import contracts, protos, generated code
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/buf lint
-	$(BIN)/python tests/meta/breaking.py
+	$(BIN)/buf breaking --against $(CONTRACT)
 	$(MAKE) --no-print-directory check-proto
 
 unit: $(STAMP) ## The fast tests only
@@ -54,6 +56,9 @@ proto: $(STAMP) ## Generate the code beside the .proto files
 generate-into:
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -I proto --python_out=$(INTO) --mypy_out=quiet:$(INTO) $(PROTOS)/*.proto
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -I proto --grpc_python_out=$(INTO) --mypy_grpc_out=quiet:$(INTO) $(PROTOS)/*_service.proto
+
+release-contract: $(STAMP) ## Make today's protos the contract that may not break
+	$(BIN)/buf build -o $(CONTRACT)
 
 check-proto: $(STAMP) ## Fail if the committed generated code is stale
 	@fresh=$$(mktemp -d) && $(MAKE) --no-print-directory generate-into INTO=$$fresh >/dev/null && \

@@ -99,7 +99,7 @@ def from_error(error: grpc.aio.AioRpcError) -> Refusal:
     """Return what the server said; without details, what the status code alone says."""
     code = error.code()
     message = error.details() or code.name
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(error)  # type: ignore[no-untyped-call]
     reason = ErrorReason.ERROR_REASON_UNSPECIFIED
     metadata: dict[str, str] = {}
     violations: list[Violation] = []

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from integration.output.bench import Bench
+from integration.output.rig import Rig
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     """The output path, running."""
     files = len(os.listdir("/proc/self/fd"))
-    async with Bench(tmp_path / "output") as bench:
-        yield bench
+    async with Rig(tmp_path / "output") as rig:
+        yield rig
     assert len(os.listdir("/proc/self/fd")) == files
     assert not [t for t in threading.enumerate() if t.name.startswith("output-")]
     assert len(asyncio.all_tasks()) == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.output.bench import Bench, all_acks
+from integration.output.rig import Rig, all_acks
 from jobs_grpc.controlplane.output import (
     Ack,
     LogKey,
@@ -24,8 +24,8 @@ from unit.output.stand import FENCE, KEY, FaultyDisk, MemoryDisk, chunk, full, t
 OTHER = LogKey("other", 1)
 
 
-def _file(bench: Bench) -> Path:
-    return bench.root / KEY.execution_id[:2] / KEY.file_name
+def _file(rig: Rig) -> Path:
+    return rig.root / KEY.execution_id[:2] / KEY.file_name
 
 
 def _break_writes(disk: FaultyDisk) -> None:
@@ -38,33 +38,31 @@ def _break_syncs(disk: FaultyDisk) -> None:
 
 @pytest.mark.parametrize("break_it", [_break_writes, _break_syncs])
 async def test_what_failed_is_not_answered_and_leaves_no_trace(
-    bench: Bench, break_it: Callable[[FaultyDisk], None]
+    rig: Rig, break_it: Callable[[FaultyDisk], None]
 ) -> None:
-    await bench.push(chunk(b"before"))
-    before = _file(bench).read_bytes()
-    break_it(bench.disk)
-    lane = bench.output.ingest.open_lane()
+    await rig.push(chunk(b"before"))
+    before = _file(rig).read_bytes()
+    break_it(rig.disk)
+    lane = rig.output.ingest.open_lane()
     await lane.put(chunk(b"while it fails", 6))
     with pytest.raises(OutputStorageError):
         await lane.acks()
     with pytest.raises(OutputStorageError):
         await lane.put(chunk(b"more", 20))
-    assert bench.output.ingest.failure is not None
-    assert _file(bench).read_bytes() == before
-    bench.disk.write_error = bench.disk.sync_error = None
-    assert await bench.push(chunk(b"after", 6)) == [
-        Ack(key=KEY, fence=FENCE, offset=11)
-    ]
-    assert bench.output.ingest.failure is None
-    await bench.restart()
-    read = await bench.output.store.read(KEY.execution_id, 1, 0, 100)
+    assert rig.output.ingest.failure is not None
+    assert _file(rig).read_bytes() == before
+    rig.disk.write_error = rig.disk.sync_error = None
+    assert await rig.push(chunk(b"after", 6)) == [Ack(key=KEY, fence=FENCE, offset=11)]
+    assert rig.output.ingest.failure is None
+    await rig.restart()
+    read = await rig.output.store.read(KEY.execution_id, 1, 0, 100)
     assert text_of(read) == b"beforeafter"
 
 
-async def test_one_bad_file_does_not_hold_up_the_others(bench: Bench) -> None:
-    bench.disk.write_error = full()
-    bench.disk.only = KEY.execution_id
-    bad, good = bench.output.ingest.open_lane(), bench.output.ingest.open_lane()
+async def test_one_bad_file_does_not_hold_up_the_others(rig: Rig) -> None:
+    rig.disk.write_error = full()
+    rig.disk.only = KEY.execution_id
+    bad, good = rig.output.ingest.open_lane(), rig.output.ingest.open_lane()
     await bad.put(chunk(b"bad"))
     await good.put(chunk(b"good", key=OTHER))
     good.close()
@@ -74,44 +72,44 @@ async def test_one_bad_file_does_not_hold_up_the_others(bench: Bench) -> None:
 
 
 async def test_a_file_that_cannot_be_cut_back_is_cut_before_the_next_write(
-    bench: Bench,
+    rig: Rig,
 ) -> None:
-    await bench.push(chunk(b"before"))
-    bench.disk.write_error, bench.disk.cut_error = full(), full()
-    [result] = await bench.output.store.append([chunk(bytes(500), 6)])
+    await rig.push(chunk(b"before"))
+    rig.disk.write_error, rig.disk.cut_error = full(), full()
+    [result] = await rig.output.store.append([chunk(bytes(500), 6)])
     assert result.error is not None
-    bench.disk.write_error = bench.disk.cut_error = None
-    await bench.push(chunk(b"after", 6))
-    await bench.restart()
-    read = await bench.output.store.read(KEY.execution_id, 1, 0, 1_000)
+    rig.disk.write_error = rig.disk.cut_error = None
+    await rig.push(chunk(b"after", 6))
+    await rig.restart()
+    read = await rig.output.store.read(KEY.execution_id, 1, 0, 1_000)
     assert text_of(read) == b"beforeafter"
 
 
-async def test_a_probe_finds_out_that_the_disk_is_well_again(bench: Bench) -> None:
-    ingest = bench.output.ingest
-    bench.disk.write_error = full()
+async def test_a_probe_finds_out_that_the_disk_is_well_again(rig: Rig) -> None:
+    ingest = rig.output.ingest
+    rig.disk.write_error = full()
     lane = ingest.open_lane()
     await lane.put(chunk(b"x"))
     with pytest.raises(OutputStorageError):
         await lane.acks()
     await ingest.probe()
     assert ingest.failure is not None
-    bench.disk.write_error = None
+    rig.disk.write_error = None
     await ingest.probe()
     assert ingest.failure is None
-    assert not (bench.root / ".probe").exists()
+    assert not (rig.root / ".probe").exists()
 
 
-async def test_a_log_that_cannot_be_read_is_no_empty_log(bench: Bench) -> None:
-    await bench.write(b"hello")
-    await bench.restart()
-    bench.disk.read_error = OSError(errno.EIO, "Input/output error")
-    store = bench.output.store
+async def test_a_log_that_cannot_be_read_is_no_empty_log(rig: Rig) -> None:
+    await rig.write(b"hello")
+    await rig.restart()
+    rig.disk.read_error = OSError(errno.EIO, "Input/output error")
+    store = rig.output.store
     with pytest.raises(OutputStorageError):
         await store.size(KEY.execution_id, 1)
     [result] = await store.append([chunk(b"hello", 0)])
     assert result.error is not None
-    bench.disk.read_error = None
+    rig.disk.read_error = None
     assert await store.size(KEY.execution_id, 1) == 5
 
 
@@ -134,7 +132,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "small"
     path.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+    mounted = subprocess.run(command, check=False, capture_output=True)
+    if mounted.returncode:
         pytest.skip("cannot mount a tmpfs")
     try:
         yield path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.output.bench import Bench, all_acks, cut_into, settle
+from integration.output.rig import Rig, all_acks, cut_into, settle
 from jobs_grpc.controlplane.output import (
     Ack,
     Flushed,
@@ -27,72 +27,72 @@ async def _at_the_gate(disk: FaultyDisk) -> None:
     assert await asyncio.to_thread(disk.at_gate.acquire, timeout=10)
 
 
-async def test_an_answer_comes_only_after_the_sync(bench: Bench) -> None:
-    lane = bench.output.ingest.open_lane()
+async def test_an_answer_comes_only_after_the_sync(rig: Rig) -> None:
+    lane = rig.output.ingest.open_lane()
     answers = asyncio.ensure_future(lane.acks())
-    bench.disk.gate.clear()
+    rig.disk.gate.clear()
     await lane.put(chunk(b"hello"))
-    await _at_the_gate(bench.disk)
+    await _at_the_gate(rig.disk)
     await settle()
     assert not answers.done()
-    assert await bench.output.store.read(KEY.execution_id, 1, 0, 10) == []
-    bench.disk.gate.set()
+    assert await rig.output.store.read(KEY.execution_id, 1, 0, 10) == []
+    rig.disk.gate.set()
     assert await answers == [Ack(key=KEY, fence=FENCE, offset=5)]
-    assert bench.disk.syncs == 1
+    assert rig.disk.syncs == 1
     lane.close()
 
 
-async def test_while_one_group_is_synced_the_next_gathers(bench: Bench) -> None:
-    lane = bench.output.ingest.open_lane()
-    bench.disk.gate.clear()
+async def test_while_one_group_is_synced_the_next_gathers(rig: Rig) -> None:
+    lane = rig.output.ingest.open_lane()
+    rig.disk.gate.clear()
     await lane.put(chunk(b"a", 0))
-    await _at_the_gate(bench.disk)
+    await _at_the_gate(rig.disk)
     for offset in range(1, 200):
         await lane.put(chunk(b"a", offset))
-    bench.disk.gate.set()
+    rig.disk.gate.set()
     lane.close()
     assert await all_acks(lane) == [Ack(key=KEY, fence=FENCE, offset=200)]
-    assert bench.disk.syncs == 2
+    assert rig.disk.syncs == 2
 
 
-async def test_followers_get_nothing_before_the_sync(bench: Bench) -> None:
-    follower = bench.follow()
+async def test_followers_get_nothing_before_the_sync(rig: Rig) -> None:
+    follower = rig.follow()
     first = asyncio.ensure_future(anext(follower))
     await settle()
-    bench.disk.gate.clear()
-    pushing = asyncio.ensure_future(bench.push(chunk(b"hello")))
-    await _at_the_gate(bench.disk)
+    rig.disk.gate.clear()
+    pushing = asyncio.ensure_future(rig.push(chunk(b"hello")))
+    await _at_the_gate(rig.disk)
     await settle()
     assert not first.done()
-    bench.disk.gate.set()
+    rig.disk.gate.set()
     await pushing
     assert isinstance(await first, Piece)
     await follower.aclose()
 
 
-async def test_many_attempts_on_one_stream_are_answered_each(bench: Bench) -> None:
+async def test_many_attempts_on_one_stream_are_answered_each(rig: Rig) -> None:
     keys = [LogKey(f"{n:08x}", 1) for n in range(60)]
-    acks = await bench.push(*(chunk(b"out", key=key) for key in keys))
+    acks = await rig.push(*(chunk(b"out", key=key) for key in keys))
     assert {ack.key for ack in acks} == set(keys)
     assert {ack.offset for ack in acks} == {3}
     for key in keys:
-        read = await bench.output.store.read(key.execution_id, 1, 0, 10)
+        read = await rig.output.store.read(key.execution_id, 1, 0, 10)
         assert text_of(read) == b"out"
 
 
-async def test_a_name_is_durable_before_its_log_is_acknowledged(bench: Bench) -> None:
-    bench.disk.directory_error = OSError("no")
-    [result] = await bench.output.store.append([chunk(b"hello")])
+async def test_a_name_is_durable_before_its_log_is_acknowledged(rig: Rig) -> None:
+    rig.disk.directory_error = OSError("no")
+    [result] = await rig.output.store.append([chunk(b"hello")])
     assert result.error is not None
     assert result.acks == ()
-    bench.disk.directory_error = None
-    assert await bench.push(chunk(b"hello")) == [Ack(key=KEY, fence=FENCE, offset=5)]
+    rig.disk.directory_error = None
+    assert await rig.push(chunk(b"hello")) == [Ack(key=KEY, fence=FENCE, offset=5)]
 
 
-async def test_two_streams_of_one_worker_make_one_log(bench: Bench) -> None:
+async def test_two_streams_of_one_worker_make_one_log(rig: Rig) -> None:
     """The old stream was not known to be dead when the new one came."""
     data = bytes(range(100))
-    old, new = bench.output.ingest.open_lane(), bench.output.ingest.open_lane()
+    old, new = rig.output.ingest.open_lane(), rig.output.ingest.open_lane()
     for one in cut_into(data[:60], 7):
         await old.put(one)
     for one in cut_into(data, 9):
@@ -101,15 +101,15 @@ async def test_two_streams_of_one_worker_make_one_log(bench: Bench) -> None:
     new.close()
     await all_acks(old)
     assert await all_acks(new) == [Ack(key=KEY, fence=FENCE, offset=100)]
-    read = await bench.output.store.read(KEY.execution_id, 1, 0, 1_000)
+    read = await rig.output.store.read(KEY.execution_id, 1, 0, 1_000)
     assert text_of(read) == data
 
 
-async def test_an_old_fence_hears_that_it_is_refused(bench: Bench) -> None:
-    await bench.push(chunk(b"new", fence=FENCE))
-    [ack] = await bench.push(chunk(b"old", 3, fence=FENCE - 1))
+async def test_an_old_fence_hears_that_it_is_refused(rig: Rig) -> None:
+    await rig.push(chunk(b"new", fence=FENCE))
+    [ack] = await rig.push(chunk(b"old", 3, fence=FENCE - 1))
     assert ack.refused
-    assert await bench.output.store.size(KEY.execution_id, 1) == 3
+    assert await rig.output.store.size(KEY.execution_id, 1) == 3
 
 
 async def test_a_worker_that_floods_is_held_up_and_others_are_not(
@@ -143,8 +143,8 @@ async def test_a_worker_that_floods_is_held_up_and_others_are_not(
     await store.close()
 
 
-async def test_a_pass_without_work_does_nothing(bench: Bench) -> None:
-    assert await bench.output.ingest.run_once() == Flushed()
+async def test_a_pass_without_work_does_nothing(rig: Rig) -> None:
+    assert await rig.output.ingest.run_once() == Flushed()
 
 
 async def test_each_pass_is_reported(tmp_path: Path) -> None:
@@ -180,24 +180,24 @@ async def test_closing_stores_what_was_taken_and_ends_the_lanes(tmp_path: Path) 
 
 
 async def test_a_pass_that_is_cancelled_loses_the_answer_and_no_more(
-    bench: Bench,
+    rig: Rig,
 ) -> None:
-    bench.disk.gate.clear()
-    appending = asyncio.ensure_future(bench.output.store.append([chunk(b"hello")]))
-    await _at_the_gate(bench.disk)
+    rig.disk.gate.clear()
+    appending = asyncio.ensure_future(rig.output.store.append([chunk(b"hello")]))
+    await _at_the_gate(rig.disk)
     appending.cancel()
     await settle()
     assert appending.cancelled()
-    bench.disk.gate.set()
-    assert await bench.push(chunk(b"hello world", 0)) == [
+    rig.disk.gate.set()
+    assert await rig.push(chunk(b"hello world", 0)) == [
         Ack(key=KEY, fence=FENCE, offset=11)
     ]
-    read = await bench.output.store.read(KEY.execution_id, 1, 0, 100)
+    read = await rig.output.store.read(KEY.execution_id, 1, 0, 100)
     assert text_of(read) == b"hello world"
 
 
-async def test_started_and_ended_again_and_again_nothing_is_left(bench: Bench) -> None:
+async def test_started_and_ended_again_and_again_nothing_is_left(rig: Rig) -> None:
     for offset in range(20):
-        await bench.push(chunk(b"x", offset))
-        await bench.restart()
-    assert await bench.output.store.size(KEY.execution_id, 1) == 20
+        await rig.push(chunk(b"x", offset))
+        await rig.restart()
+    assert await rig.output.store.size(KEY.execution_id, 1) == 20

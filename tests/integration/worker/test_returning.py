@@ -240,9 +240,7 @@ async def test_a_wrong_address_is_said_once_and_tried_again(
 ) -> None:
     await leader.down()
     starting = asyncio.ensure_future(host.start())
-    async with asyncio.timeout(5):
-        while "no connection to the control plane" not in caplog.text:
-            await asyncio.sleep(0.01)
+    await gone(lambda: "no connection to the control plane" in caplog.text)
     await leader.up()
     await starting
     assert caplog.text.count("no connection to the control plane") <= 3

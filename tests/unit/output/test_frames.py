@@ -81,7 +81,7 @@ def test_the_walk_goes_on_behind_damage_wherever_blocks_end() -> None:
     for padding in range(64 * 1024 - 200, 64 * 1024 + 10, 7):
         longer = bytearray(data)
         longer[HEADER_BYTES + 5 : HEADER_BYTES + 5] = bytes(padding)
-        damage = [s for s in walk(_window(bytes(longer)), 0, 0, SEED)][1]
+        damage = list(walk(_window(bytes(longer)), 0, 0, SEED))[1]
         assert isinstance(damage, Damage)
         assert (damage.offset, damage.next_offset) == (5, 45)
 

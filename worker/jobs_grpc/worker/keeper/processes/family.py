@@ -34,6 +34,8 @@ from jobs_grpc.worker.keeper.processes.tree import (
     open_pipes,
 )
 
+# A tree that makes orphans faster than this is met again by the next sweep.
+_MOST_ROUNDS: Final = 10
 KEEPER_VARIABLE: Final = "JOBS_KEEPER"
 
 
@@ -127,7 +129,10 @@ class Family:
                 deliver(process, number)
 
         met: set[int] = set()
-        while roots := set(self._roots(fence)) - met:
+        for _ in range(_MOST_ROUNDS):
+            roots = set(self._roots(fence)) - met
+            if not roots:
+                break
             self._finder.descendants(roots, visit)
             met |= roots
             self.take_in()

@@ -26,7 +26,7 @@ from jobs_grpc.controlplane.output import (
 from unit.output.stand import KEY, FakeClock, FaultyDisk, chunk
 
 
-class Bench:
+class Rig:
     """`async with` it; `restart` is a new process on the same directory."""
 
     def __init__(self, root: Path) -> None:
