@@ -531,6 +531,19 @@ async def test_a_cursor_moves_with_the_decision_it_passes(
     }
 
 
+async def test_a_cursor_is_never_loaded_behind_what_was_decided(
+    store: Store, term: int
+) -> None:
+    decided = decision_row("s1", NOON + HOUR)
+    await store.commit(term, Changes(decisions=(decided, decision_row("s2", NOON))))
+    # Made anew, by a clock that was set back.
+    rows = (schedule_row("s1"), schedule_row("s2", cursor=NOON + 1))
+    await store.commit(term, Changes(schedules=rows))
+    assert {
+        row.schedule_id: row.cursor for row in (await store.load_active()).schedules
+    } == {"s1": NOON + HOUR, "s2": NOON + 1}
+
+
 async def some_decisions(store: Store, term: int) -> None:
     await store.commit(
         term,

@@ -137,7 +137,9 @@ class KeeperLink:
             else:
                 # A keeper that is just leaving accepts, and then is gone.
                 with contextlib.suppress(KeeperLostError):
-                    return cls(connection, await _greet(connection))
+                    welcome = await _greet(connection)
+                    starter.settle_for(welcome.pid)
+                    return cls(connection, welcome)
             await asyncio.sleep(delay)
             delay = min(delay * 1.5, _SLOWEST_RETRY_SECONDS)
 
@@ -358,6 +360,11 @@ class _Starter:
             setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
         )
         _FORMER.append(self._pid)
+
+    def settle_for(self, pid: int) -> None:
+        """Withdraw the keeper that was started if another one was faster."""
+        if self._pid in _FORMER and self._pid != pid:
+            os.kill(self._pid, signal.SIGTERM)
 
     def last_words(self) -> str:
         """Return the end of the keeper's log, to be put behind an error."""

@@ -78,7 +78,7 @@ class MemoryStore:
         return ActiveState(
             jobs=tuple(self._jobs.values()),
             statistics=tuple(self._statistics.values()),
-            schedules=tuple(self._schedules.values()),
+            schedules=tuple(map(self._passed, self._schedules.values())),
             executions=tuple(sorted(active)),
             documents={
                 key: text for key, text in self._documents.items() if key in wanted
@@ -192,6 +192,11 @@ class MemoryStore:
 
     async def workers(self) -> Sequence[WorkerRow]:
         return sorted(self._workers.values(), key=lambda row: (row.name, row.worker_id))
+
+    def _passed(self, row: ScheduleRow) -> ScheduleRow:
+        """Return the schedule with its cursor past everything that was decided."""
+        decided = (due for id_, due in self._decisions if id_ == row.schedule_id)
+        return row._replace(cursor=max(row.cursor, *decided, 0))
 
     def _check_term(self, term: int) -> None:
         if term != self._epoch:

@@ -113,7 +113,10 @@ class Store(Protocol):
         ...
 
     async def load_active(self) -> ActiveState:
-        """Return all that is not history."""
+        """Return all that is not history.
+
+        The cursor of a schedule is never behind a decision of that schedule.
+        """
         ...
 
     async def commit(self, term: int, changes: Changes) -> None:

@@ -11,7 +11,18 @@ select
 from job_statistics;
 
 -- name: active_schedules
-select schedule_id, job_id, name, cursor from schedules;
+-- A schedule that was dropped and made anew while the clock was set back stands behind
+-- its own decisions; no due time of theirs may be decided again.
+select
+    s.schedule_id, s.job_id, s.name,
+    coalesce(
+        (
+            select max(d.due_at) from decisions as d
+            where d.schedule_id = s.schedule_id and d.due_at > s.cursor
+        ),
+        s.cursor
+    )
+from schedules as s;
 
 -- name: active_executions
 -- What is not final, and what was lost since $1: its late result still counts.
