@@ -34,7 +34,7 @@ from jobs_grpc.v1.worker_service_pb2_grpc import (
 )
 from jobs_grpc.wire.channel import SERVER_OPTIONS
 from jobs_grpc.worker import WorkerSettings
-from jobs_grpc.worker.daemon import Daemon
+from jobs_grpc.worker.daemon import Daemon, calm_collector
 from jobs_grpc.worker.functions.catalogue import load
 
 MODES = ("coroutine", "thread")
@@ -97,6 +97,13 @@ class Leader(WorkerServiceServicer):
                 print(json.dumps({"seconds": time.monotonic() - self.began_at}))
                 sys.stdout.flush()
 
+    async def PushOutput(  # noqa: N802 - the contract names it
+        self, request_iterator: Any, context: Any
+    ) -> AsyncIterator[wire.OutputAck]:
+        async for chunk in request_iterator:
+            raise AssertionError(f"a no-op has no output, but {chunk} came")
+            yield
+
     def lease(self, count: int) -> wire.LeaderMessage:
         message = wire.LeaderMessage()
         for fence in range(self.leased + 1, self.leased + count + 1):
@@ -142,6 +149,7 @@ async def work(port: str, leader: subprocess.Popen[str], slots: int) -> float:
             log_level="warning",
         )
         daemon = Daemon(settings, load([], [coroutine, thread]))
+        calm_collector()
         running = asyncio.get_running_loop().create_task(daemon.run())
         assert leader.stdout is not None
         line = await asyncio.to_thread(leader.stdout.readline)

@@ -180,9 +180,7 @@ async def test_many_request_ids_are_looked_up_at_once(store: Store, term: int) -
     rows = tuple(created_row(n, request_id=f"r'{n}") for n in range(1, 1_001))
     await store.commit(term, Changes(created=rows))
     wanted = [f"r'{number}" for number in range(500, 1_500)]
-    found = await store.executions_of_requests(
-        namespace=NAMESPACE, request_ids=wanted
-    )
+    found = await store.executions_of_requests(namespace=NAMESPACE, request_ids=wanted)
     assert found == {f"r'{n}": f"e{n:04}" for n in range(500, 1_001)}
     assert await store.executions_of_requests(namespace=NAMESPACE, request_ids=[]) == {}
 
@@ -724,7 +722,10 @@ async def test_queues_tell_their_totals_and_how_full_they_are(
         ),
     )
     totals, depths = await store.queues()
-    assert list(totals) == [queue_row("default", completed=9), queue_row("low", weight=1)]
+    assert list(totals) == [
+        queue_row("default", completed=9),
+        queue_row("low", weight=1),
+    ]
     assert sorted(depths, key=lambda one: one.queue) == [
         QueueDepth("default", scheduled=1, pending=2, active=3),
         QueueDepth("low", scheduled=1, pending=0, active=0),

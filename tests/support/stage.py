@@ -211,5 +211,3 @@ class Stage:
         record = finish(self.store.job(key(name)))
         assert record is not None
         return record.statistics
-
-

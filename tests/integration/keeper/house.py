@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import select
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -108,6 +109,11 @@ class House:
     async def until_gone(self, fence: int) -> None:
         """Wait until nothing is left of an attempt."""
         await until(lambda: not self.processes(fence))
+
+    def is_served(self) -> bool:
+        """Whether a keeper listens."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.root / "keeper.sock")) == 0
 
     async def leave(self) -> None:
         """Check that nothing is left; stop the keeper unless others use it."""

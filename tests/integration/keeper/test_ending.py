@@ -275,3 +275,45 @@ async def test_a_keeper_that_is_told_to_stop_ends_its_jobs_first(
     )
     await link.lost.wait()
     assert own_house.processes() == []
+
+
+async def test_a_keeper_that_is_told_twice_waits_for_nobody(own_house: House) -> None:
+    link = await own_house.open()
+    request = own_house.script(STUBBORN, grace_seconds=60.0)
+    await link.start(request)
+    await own_house.until_output(link, request.fence, b"ready")
+    os.kill(link.welcome.pid, signal.SIGTERM)
+    await until_state(link, request.fence, "ending")
+    os.kill(link.welcome.pid, signal.SIGTERM)
+    record = await own_house.end_of(link, request.fence)
+    assert signals(record) == ["TERM", "KILL"]
+
+
+async def test_output_in_the_hands_of_a_stranger_is_left_to_him(house: House) -> None:
+    link = await house.open()
+    request = house.script("until [ -e go ]; do sleep 0.01; done; echo end; exit 2")
+    started = await link.start(request)
+    assert isinstance(started, Started)
+    stranger = os.open(f"/proc/{started.pid}/fd/1", os.O_WRONLY)
+    (house.files / "go").touch()
+    record = await house.end_of(link, request.fence)
+    os.close(stranger)
+    assert (record.outcome, record.exit_code) == (Outcome.EXITED, 2)
+    assert record.receipt.output_leaked
+    assert signals(record) == []
+    assert house.output(request.fence) == b"end\n"
+
+
+async def test_a_stranger_delays_the_end_of_a_cancelled_job_only_shortly(
+    house: House,
+) -> None:
+    link = await house.open()
+    request = house.request("sleep", "1000", linger_seconds=60.0)
+    started = await link.start(request)
+    assert isinstance(started, Started)
+    stranger = os.open(f"/proc/{started.pid}/fd/2", os.O_WRONLY)
+    await link.cancel(request.fence, "test")
+    record = await house.end_of(link, request.fence)
+    os.close(stranger)
+    assert (record.outcome, record.signal) == (Outcome.CANCELLED, "TERM")
+    assert record.receipt.output_leaked

@@ -6,11 +6,13 @@ import asyncio
 import hashlib
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from integration.keeper.house import ENVIRONMENT, House, peak_memory_kb
+from integration.keeper.house import ENVIRONMENT, House, peak_memory_kb, until
 from jobs_grpc.worker.keeper.protocol import StartFailed, StartRequest
 from jobs_grpc.worker.keeper.record import Outcome
 from jobs_grpc.worker.keeper.spool import Stream
@@ -275,6 +277,24 @@ async def test_a_command_is_found_on_the_path_of_the_job(house: House) -> None:
     assert house.output(record.fence).decode() == f"{tool.parent}\n"
 
 
+async def test_a_low_limit_of_open_files_binds_jobs_but_not_the_keeper(
+    own_house: House,
+) -> None:
+    command = [sys.executable, "-m", "jobs_grpc.worker.keeper", "--root"]
+    keeper = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *command, own_house.root
+    )
+    await until(own_house.is_served)
+    link = await own_house.open()
+    assert link.welcome.pid == keeper.pid
+    sleepers = [own_house.request("sleep", "1000") for _ in range(40)]
+    await asyncio.gather(*(link.start(request) for request in sleepers))
+    record = await own_house.run(link, own_house.script("ulimit -Sn"))
+    assert own_house.output(record.fence) == b"64\n"
+    await link.shutdown(kill=True)
+    assert await keeper.wait() == 0
+
+
 async def test_many_jobs_at_once_end_each_with_its_own_result(house: House) -> None:
     link = await house.open()
     requests = [house.script(f"echo {n}; exit {n}") for n in range(60)]
@@ -293,9 +313,6 @@ async def test_many_jobs_at_once_end_each_with_its_own_result(house: House) -> N
 
 def test_the_keeper_loads_neither_grpc_nor_asyncio(tmp_path: Path) -> None:
     """Whatever `jobs_grpc.worker` imports for others, the keeper stays small."""
-    import subprocess
-    import sys
-
     code = (
         "import sys, jobs_grpc.worker.keeper.__main__\n"
         "print({'grpc', 'google', 'asyncio', 'subprocess'} & set(sys.modules))"

@@ -58,8 +58,8 @@ async def test_a_killed_session_process_disturbs_no_job(
     lost = await leader.end_of(function)
     assert lost.outcome == wire.ATTEMPT_OUTCOME_LOST
     assert lost.error == "the worker program ended while the function ran"
-    with gate.open("w"):
-        end = await leader.end_of(job)
+    gate.write_text("go\n")
+    end = await leader.end_of(job)
     assert end.exit_code == 5
     assert leader.log(job).stdout == f"{pid}\nafter\n"
     await leader.end_of(leader.function("quick"))
@@ -135,8 +135,8 @@ async def test_a_stopped_worker_lets_its_jobs_run_and_the_next_adopts_them(
     assert leader.finished[function].outcome == wire.ATTEMPT_OUTCOME_LOST
     await host.start(waits)
     assert leader.hellos[-1].session_id == "session-1"
-    with gate.open("w"):
-        end = await leader.end_of(job)
+    gate.write_text("go\n")
+    end = await leader.end_of(job)
     assert end.outcome == wire.ATTEMPT_OUTCOME_SUCCEEDED
     assert leader.log(job).stdout == "done\n"
 
@@ -149,8 +149,7 @@ async def test_an_ephemeral_worker_ends_all_its_jobs_within_a_second(
         leader.command("trap '' TERM; setsid sleep 60 & echo up; sleep 60")
         for _ in range(3)
     ]
-    for fence in fences:
-        await leader.until(lambda fence=fence: leader.log(fence).stdout == "up\n")
+    await leader.until(lambda: {leader.log(f).stdout for f in fences} == {"up\n"})
     assert await host.stop() < 1.5
     ends = [leader.finished[fence] for fence in fences]
     assert {end.outcome for end in ends} == {wire.ATTEMPT_OUTCOME_CANCELLED}

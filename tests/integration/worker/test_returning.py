@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,10 @@ while read word; do
   while [ $i -lt $end ]; do i=$((i + 1)); echo "line $i"; done
 done < {gate}
 """
+
+
+def told_times(leader: FakeLeader, fence: int, times: int) -> Callable[[], bool]:
+    return lambda: leader.kinds(fence).count("finished") == times
 
 
 class Gate:
@@ -124,9 +129,7 @@ async def test_a_result_is_told_on_every_stream_until_it_is_acknowledged(
     await leader.end_of(fence)
     for told in (2, 3):
         await leader.cut()
-        await leader.until(
-            lambda told=told: leader.kinds(fence).count("finished") == told
-        )
+        await leader.until(told_times(leader, fence, told))
     leader.acknowledges_results = True
     await leader.cut()
     await leader.until(lambda: len(leader.hellos) == 4)

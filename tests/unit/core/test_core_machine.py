@@ -374,9 +374,7 @@ class CoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_due_time_is_decided_once(self) -> None:
-        decided = {
-            (row.schedule_id, row.due_at): row for row in self.stage.decisions()
-        }
+        decided = {(row.schedule_id, row.due_at): row for row in self.stage.decisions()}
         scheduled = [row for row in self.stage.rows() if row.schedule_id]
         starts = Counter((row.schedule_id, row.scheduled_for) for row in scheduled)
         assert set(starts.values()) <= {1}
@@ -468,7 +466,9 @@ class CoreMachine(RuleBasedStateMachine):
             assert job.success_count == states[State.SUCCEEDED]
             assert job.failure_count == sum(states[state] for state in FAILURES)
         for queue in self.stage.core.waiting.queues.values():
-            states = Counter(State(row.state) for row in rows if row.queue == queue.name)
+            states = Counter(
+                State(row.state) for row in rows if row.queue == queue.name
+            )
             assert queue.completed == states[State.SUCCEEDED]
             assert queue.failed == sum(states[state] for state in FAILURES)
 

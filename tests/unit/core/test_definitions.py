@@ -161,9 +161,7 @@ def test_an_execution_keeps_its_revision_though_it_lived_for_one_input_only(
     stage: Stage,
 ) -> None:
     one = submission()
-    stage.step(
-        apply(spec(command="first")), submit(one), apply(spec(command="second"))
-    )
+    stage.step(apply(spec(command="first")), submit(one), apply(spec(command="second")))
     stage.restart()
     stage.connect()
     assert stage.leases()[-1].work.line == "first"
@@ -203,7 +201,8 @@ def test_a_job_that_is_not_there_cannot_be_changed(
 
 def cursors(stage: Stage) -> dict[str, int]:
     return {
-        row.schedule_id: row.cursor for row in finish(stage.store.load_active()).schedules
+        row.schedule_id: row.cursor
+        for row in finish(stage.store.load_active()).schedules
     }
 
 

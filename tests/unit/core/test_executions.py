@@ -387,7 +387,11 @@ def test_the_counters_of_a_job_follow_its_ends(stage: Stage) -> None:
     ):
         stage.submit()
         stage.end(
-            session, stage.leases()[-1].fence, move, at=NOON + number * SECOND, error="x"
+            session,
+            stage.leases()[-1].fence,
+            move,
+            at=NOON + number * SECOND,
+            error="x",
         )
     row = stage.statistics()
     assert (row.run_count, row.success_count, row.failure_count) == (4, 1, 2)

@@ -182,9 +182,7 @@ def test_a_repeated_result_is_acknowledged_again_and_counts_once(
 
 
 @pytest.mark.parametrize("report", ["started", "finished"])
-def test_a_report_with_a_stale_fence_changes_nothing(
-    stage: Stage, report: str
-) -> None:
+def test_a_report_with_a_stale_fence_changes_nothing(stage: Stage, report: str) -> None:
     id_, session, stale = leased(stage)
     stage.end(session, stale, Move.CANCEL, never_began=True)
     step = (

@@ -112,7 +112,7 @@ def test_no_field_takes_a_value_of_another_type(name: str) -> None:
 
 
 def test_unknown_fields_are_ignored() -> None:
-    assert decode(b'{"type":"hello","version":1,"colour":"red"}') == (
+    assert decode(b'{"type":"hello","version":1,"color":"red"}') == (
         HelloRequest(version=1),
         None,
     )

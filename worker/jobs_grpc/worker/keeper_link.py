@@ -14,17 +14,14 @@ authority on processes; this side only asks and listens. What the caller must kn
   jobs never noticed; if it was killed, the new keeper ends its jobs and lists them as
   `lost`.
 
-The keeper must not be this process's business once it runs: it has a session of its own,
-it is started by exec and never by fork (gRPC's threads would not survive one), and it does
-not die with us.
+The keeper is not this process's child to care for: it has a session of its own and does
+not die with us (see `keeper/processes/starter.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
@@ -33,6 +30,7 @@ from pathlib import Path
 from typing import Final, TypeVar, cast
 
 from jobs_grpc.worker.keeper.memory.root import socket_path
+from jobs_grpc.worker.keeper.processes.starter import KeeperDiedError, Starter
 from jobs_grpc.worker.keeper.protocol import (
     VERSION,
     Answer,
@@ -62,10 +60,6 @@ from jobs_grpc.worker.keeper.protocol import (
 OPEN_SECONDS: Final = 15.0
 _RETRY_SECONDS: Final = 0.01
 _SLOWEST_RETRY_SECONDS: Final = 0.25
-# The exit code of a keeper that found another one at work: connect to that one.
-_TAKEN: Final = 3
-# What is shown of the log when a keeper does not start.
-_LOG_BYTES: Final = 2000
 
 Expected = TypeVar("Expected", bound=Answer)
 
@@ -116,7 +110,7 @@ class KeeperLink:
             KeeperError: none could be reached or started within the timeout.
             KeeperVersionError: the one that runs speaks another version.
         """
-        starter = _Starter(root, python, idle_exit_seconds)
+        starter = Starter(root, python, idle_exit_seconds)
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await cls._open(root, starter)
@@ -127,13 +121,16 @@ class KeeperLink:
             ) from None
 
     @classmethod
-    async def _open(cls, root: Path, starter: _Starter) -> KeeperLink:
+    async def _open(cls, root: Path, starter: Starter) -> KeeperLink:
         delay = _RETRY_SECONDS
         while True:
             try:
                 connection = await _connect(root)
             except (FileNotFoundError, ConnectionError):
-                starter.start()
+                try:
+                    starter.start()
+                except KeeperDiedError as error:
+                    raise KeeperError(str(error)) from None
             else:
                 # A keeper that is just leaving accepts, and then is gone.
                 with contextlib.suppress(KeeperLostError):
@@ -320,85 +317,6 @@ class _Connection(asyncio.Protocol):
         for waiting in self._answers.values():
             if not waiting.done():
                 waiting.set_exception(KeeperLostError(sentence))
-
-
-class _Starter:
-    """Starts a keeper, at most one at a time, and collects those that ended."""
-
-    def __init__(self, root: Path, python: str, idle_exit_seconds: float) -> None:
-        self._root = root.absolute()
-        self._log = self._root / "keeper.log"
-        self._command = [
-            python,
-            # Neither the current directory nor the locale may change what it is.
-            *("-P", "-X", "utf8", "-m", "jobs_grpc.worker.keeper"),
-            *("--root", str(self._root), "--idle-exit", str(idle_exit_seconds)),
-        ]
-        self._pid = 0
-
-    def start(self) -> None:
-        """Start a keeper unless one that we started still tries.
-
-        Raises:
-            KeeperError: the last one ended with an error.
-        """
-        _reap_former()
-        if self._pid and not self._ended():
-            return
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._pid = os.posix_spawn(
-            self._command[0],
-            self._command,
-            os.environ,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(self._log), _LOG_FLAGS, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-            setsid=True,
-            setsigmask=(),
-            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
-        )
-        _FORMER.append(self._pid)
-
-    def settle_for(self, pid: int) -> None:
-        """Withdraw the keeper that was started if another one was faster."""
-        if self._pid in _FORMER and self._pid != pid:
-            os.kill(self._pid, signal.SIGTERM)
-
-    def last_words(self) -> str:
-        """Return the end of the keeper's log, to be put behind an error."""
-        try:
-            text = self._log.read_bytes()[-_LOG_BYTES:].decode("utf-8", "replace")
-        except OSError:
-            return ""
-        return f"; its log ends:\n{text}" if text.strip() else ""
-
-    def _ended(self) -> bool:
-        if self._pid in _FORMER:
-            return False
-        code = _CODES.pop(self._pid, 0)
-        if code not in (0, _TAKEN):
-            raise KeeperError(f"the keeper ended with {code}{self.last_words()}")
-        return True
-
-
-_LOG_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-# Keepers that this process started and that live, as far as it knows; and how others
-# ended. A keeper that leaves while we live would stay a zombie if nobody asked.
-_FORMER: Final[list[int]] = []
-_CODES: Final[dict[int, int]] = {}
-
-
-def _reap_former() -> None:
-    for pid in tuple(_FORMER):
-        try:
-            found, status = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:  # somebody else waits for all children
-            found, status = pid, 0
-        if found:
-            _FORMER.remove(pid)
-            _CODES[pid] = os.waitstatus_to_exitcode(status)
 
 
 async def _connect(root: Path) -> _Connection:

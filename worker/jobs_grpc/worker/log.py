@@ -60,9 +60,9 @@ def attempt_ended(attempt: Attempt) -> None:
 
 def _write(level: int, attempt: Attempt, event: str, **facts: object) -> None:
     extra = {
-        "job": attempt.job,
-        "execution_id": attempt.execution_id,
-        "attempt": attempt.number,
+        "job": attempt.ticket.job,
+        "execution_id": attempt.ticket.execution_id,
+        "attempt": attempt.ticket.attempt,
         "facts": facts,
     }
     _attempts.log(level, event, extra=extra)

@@ -39,7 +39,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.worker import log
@@ -48,6 +48,7 @@ from jobs_grpc.worker.attempts.outbox import News, Outbox
 from jobs_grpc.worker.attempts.registry import Registry
 from jobs_grpc.worker.attempts.table import BUSY, UNBEGUN, Event, State
 from jobs_grpc.worker.restore import Restored
+from jobs_grpc.worker.roles import Outputs, ResultLog, Runner
 from jobs_grpc.worker.trust import Trust
 from jobs_grpc.worker.work import (
     Delivery,
@@ -64,44 +65,6 @@ ANNOUNCE_SECONDS: Final = 0.003
 # Acknowledgements come with the leader's commit; this long without means that one was
 # lost, which should not happen on a living stream.
 RESEND_SECONDS: Final = 30.0
-
-
-class Runner(Protocol):
-    """What carries out attempts of one kind."""
-
-    def begin(self, attempt: Attempt) -> None:
-        """Start the work. Its end comes back through `Session.ended`."""
-        ...
-
-    def cancel(self, attempt: Attempt) -> None:
-        """Make it end; `attempt.stop_reason` says why. Its end is reported as ever."""
-        ...
-
-    def release(self, attempt: Attempt) -> None:
-        """The leader has result and output: free what is on disk."""
-        ...
-
-
-class ResultLog(Protocol):
-    """What makes results durable (see `journal/`)."""
-
-    def begin(self, attempts: Iterable[Attempt]) -> None: ...
-    def end(self, attempt: Attempt) -> None: ...
-    def keep(self, attempt: Attempt) -> None: ...
-    def acknowledge(self, at: int, fences: Iterable[int]) -> None: ...
-    def forget(self, fences: Iterable[int]) -> None: ...
-
-
-class Outputs(Protocol):
-    """What ships output (see `shipping.py`)."""
-
-    def __contains__(self, fence: int) -> bool:
-        """Whether output of the attempt is still to be shipped."""
-        ...
-
-    def end(self, fence: int, total: int) -> None:
-        """The attempt has ended with this many bytes of output."""
-        ...
 
 
 class Session:

@@ -79,8 +79,8 @@ class _Output:
 
     def __init__(self, attempt: Attempt, spool: Path) -> None:
         self.fence = attempt.fence
-        self.execution_id = attempt.execution_id
-        self.attempt = attempt.number
+        self.execution_id = attempt.ticket.execution_id
+        self.attempt = attempt.ticket.attempt
         self.spool = spool
         self.reader: SpoolReader | None = None
         # Bytes known to be in the spool; all of them once `total` is known.

@@ -97,10 +97,11 @@ class Lease(NamedTuple):
     grace_seconds: float = DEFAULT_GRACE_SECONDS
     output_limit: int = DEFAULT_OUTPUT_LIMIT
     traceparent: str = ""
+    params: Mapping[str, str] = NO_VALUES
+    # For processes.
     environment: Mapping[str, str] = NO_VALUES
     working_dir: str = ""
     stdin: bytes = b""
-    params: Mapping[str, str] = NO_VALUES
 
 
 class Usage(NamedTuple):

@@ -65,9 +65,9 @@ class Worker:
         """Serve until SIGTERM or SIGINT; a second one ends the program at once."""
         log.setup(self.settings.log_format, self.settings.log_level)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(self.serve(with_signals=True))
+            runner.run(self.serve(owns_process=True))
 
-    async def serve(self, *, with_signals: bool = False) -> None:
+    async def serve(self, *, owns_process: bool = False) -> None:
         """Serve inside a running loop until cancelled.
 
         Raises:
@@ -75,11 +75,12 @@ class Worker:
             KeeperError: the keeper cannot be reached or started.
         """
         # gRPC costs 100 ms to import; a program that only marks functions needs none.
-        from jobs_grpc.worker.daemon import Daemon
+        from jobs_grpc.worker.daemon import Daemon, calm_collector
 
         daemon = Daemon(self.settings, self._catalogue)
-        if with_signals:
+        if owns_process:
             _stop_on_signals(daemon.stop)
+            calm_collector()
         await daemon.run()
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
-from jobs_grpc.controlplane.core.errors import RefusedError
+from jobs_grpc.controlplane.core.errors import JobNotFoundError, RefusedError
 from jobs_grpc.controlplane.core.inputs import ApplyJobs, DeleteJob
 from jobs_grpc.controlplane.core.job import JobKey, JobSpec
 from jobs_grpc.jobfile import Defaults, ProblemsError, load_path
@@ -29,6 +32,9 @@ log = logging.getLogger(__name__)
 EVERY: Final = 1.0
 SUFFIXES: Final = frozenset({".json", ".yaml", ".yml", ".toml"})
 _SOURCE: Final = "folder:"
+
+# What the files define, and which file each job comes from.
+_Wanted = dict[JobKey, tuple[JobSpec, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +67,22 @@ class JobsFolder:
         self._leader = leader
         self._folder = folder
         self._files: dict[Path, _File] = {}
+        # The term whose jobs were brought in line; 0 for none.
         self._term = 0
+        self._trouble = ""
 
     async def run(self) -> None:
         """Pass after pass, for ever."""
         while True:
+            trouble, self._trouble = self._trouble, ""
             try:
                 done = await self.run_once()
             except (NotLeadingError, OverloadedError):
-                self._files.clear()
+                self._term = 0
             except OSError as error:
-                log.warning("the jobs folder %s: %s", self._folder, error)
+                self._trouble = str(error)
+                if self._trouble != trouble:
+                    log.warning("the jobs folder %s: %s", self._folder, error)
             else:
                 if done != Pass():
                     log.info(
@@ -83,12 +94,16 @@ class JobsFolder:
             await asyncio.sleep(EVERY)
 
     async def run_once(self) -> Pass:
-        """Look once, and bring the jobs in line; `broken` counts newly broken files."""
-        if self._term != self._leader.term:
+        """Look once, and bring the jobs in line; `broken` counts newly broken files.
+
+        A folder that cannot be read is an `OSError`, and no reason to remove its jobs.
+        """
+        stamps = await asyncio.to_thread(_stamps, self._folder)
+        is_new = self._term != self._leader.term
+        if is_new:
             self._files.clear()
             self._term = self._leader.term
-        stamps = await asyncio.to_thread(_stamps, self._folder)
-        if {path: file.stamp for path, file in self._files.items()} == stamps:
+        elif {path: file.stamp for path, file in self._files.items()} == stamps:
             return Pass()
         changed = {
             path: stamp
@@ -100,12 +115,12 @@ class JobsFolder:
         for path in set(self._files) - set(stamps):
             del self._files[path]
         self._files.update(read)
-        applied = await self._apply()
-        removed = await self._remove()
+        wanted = self._wanted()
+        applied = await self._apply(wanted)
+        removed = await self._remove(wanted)
         return Pass(applied, removed, broken)
 
-    async def _apply(self) -> int:
-        wanted = self._wanted()
+    async def _apply(self, wanted: _Wanted) -> int:
         pairs = list(wanted.values())
         changed = 0
         for start in range(0, len(pairs), MAX_DOCUMENTS):
@@ -136,8 +151,7 @@ class JobsFolder:
         assert isinstance(answer, tuple)
         return sum(1 for applied in answer if applied.outcome != "unchanged")
 
-    async def _remove(self) -> int:
-        wanted = self._wanted()
+    async def _remove(self, wanted: _Wanted) -> int:
         prefix = f"{_SOURCE}{self._folder}/"
         broken = {
             f"{_SOURCE}{path}"
@@ -152,11 +166,13 @@ class JobsFolder:
             and job.spec.key not in wanted
         ]
         for key in gone:
-            await self._leader.submit(DeleteJob(key))
+            # Somebody else may have been faster.
+            with suppress(JobNotFoundError):
+                await self._leader.submit(DeleteJob(key))
         return len(gone)
 
-    def _wanted(self) -> dict[JobKey, tuple[JobSpec, str]]:
-        wanted: dict[JobKey, tuple[JobSpec, str]] = {}
+    def _wanted(self) -> _Wanted:
+        wanted: _Wanted = {}
         for path in sorted(self._files):
             for spec in self._files[path].specs or ():
                 if spec.key in wanted:
@@ -174,18 +190,22 @@ class JobsFolder:
 
 def _stamps(folder: Path) -> dict[Path, _Stamp]:
     found: dict[Path, _Stamp] = {}
-    for path in folder.rglob("*"):
-        relative = path.relative_to(folder)
-        if path.suffix.lower() not in SUFFIXES:
-            continue
-        if any(part.startswith(".") for part in relative.parts):
-            continue
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            continue
-        found[path] = _Stamp(status.st_mtime_ns, status.st_size)
+    # A folder that is away for a moment must not look like an empty one.
+    for root, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(root, name)
+            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+                continue
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                if stat.S_ISREG(status.st_mode):
+                    found[path] = _Stamp(status.st_mtime_ns, status.st_size)
     return found
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def _read_all(changed: dict[Path, _Stamp]) -> dict[Path, _File]:

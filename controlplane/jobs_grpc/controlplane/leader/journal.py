@@ -60,6 +60,7 @@ class Journal:
             tuple[Step, list[asyncio.Future[object] | None]]
         ] = asyncio.Queue(maxsize=1)
         self._wake_at: int | None = 0
+        self._stepped_at = 0
         self._closed = False
 
     async def submit(self, one: Input) -> object:
@@ -87,7 +88,8 @@ class Journal:
         batch = [inbox.popleft() for _ in range(min(len(inbox), STEP_LIMIT))]
         if not inbox:
             self._arrived.clear()
-        step = self._core.step((one for one, _ in batch), self._clock.now())
+        self._stepped_at = self._clock.now()
+        step = self._core.step((one for one, _ in batch), self._stepped_at)
         self._wake_at = step.wake_at
         return step, [future for _, future in batch]
 
@@ -110,7 +112,11 @@ class Journal:
         while True:
             await self._until_needed()
             step, futures = self.step_once()
-            await self._decided.put((step, futures))
+            try:
+                await self._decided.put((step, futures))
+            except BaseException:
+                self._refuse(futures)
+                raise
 
     async def _commit_forever(self) -> None:
         while True:
@@ -125,8 +131,12 @@ class Journal:
         """Wait for an input or for the instant at which the core wants to be stepped."""
         while not self._arrived.is_set():
             delay = LONGEST_SLEEP
+            now = self._clock.now()
+            if now < self._stepped_at:
+                # The clock was set back; the instant to wake at is one of the old time.
+                return
             if self._wake_at is not None:
-                until = (self._wake_at - self._clock.now()) / SECOND
+                until = (self._wake_at - now) / SECOND
                 if until <= 0:
                     return
                 delay = min(delay, until)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from jobs_grpc.controlplane.core.core import Core
@@ -97,7 +97,7 @@ class Leader:
             try:
                 await self.run_once()
             except* StoreError as group:
-                for error in group.exceptions:
+                for error in _leaves(group):
                     log.error("term %s ended: %s", self.term or "-", error)
             finally:
                 self._step_down()
@@ -144,3 +144,11 @@ class Leader:
             for fact in step.facts:
                 if isinstance(fact, ExecutionFinished):
                     self.waiters.ended(fact.execution.id)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error

@@ -134,12 +134,16 @@ def receipt_from_json(text: str) -> execution_pb2.KillReceipt:
     )
 
 
-def job(record: JobRecord, spec: JobSpec, *, now: int) -> job_pb2.Job:
-    """Return a definition as the contract tells it; next due times are computed."""
+def job(record: JobRecord, spec: JobSpec | None, *, now: int) -> job_pb2.Job:
+    """Return a definition as the contract tells it; next due times are computed.
+
+    Without a spec it is one that this program cannot read, and so does not run.
+    """
     row = record.job
+    is_enabled = bool(row.enabled) and spec is not None
     schedules = []
-    for one in spec.schedules:
-        enabled = bool(row.enabled) and one.enabled
+    for one in spec.schedules if spec else ():
+        enabled = is_enabled and one.enabled
         schedules.append(
             job_pb2.Schedule(
                 id=one.id,
@@ -161,9 +165,9 @@ def job(record: JobRecord, spec: JobSpec, *, now: int) -> job_pb2.Job:
         name=row.name,
         revision=row.revision,
         document_json=row.document_json,
-        type=spec.work.type,
-        description=spec.description,
-        enabled=bool(row.enabled),
+        type=spec.work.type if spec else "",
+        description=spec.description if spec else "",
+        enabled=is_enabled,
         source=row.source,
         created_at=_instant(row.created_at),
         updated_at=_instant(row.updated_at),
@@ -217,7 +221,16 @@ def page_token(*parts: object) -> str:
 
 def page_start(token: str) -> list[Any]:
     """Return the parts of a page token."""
-    start = json.loads(token)
-    if not isinstance(start, list):
+    try:
+        start = json.loads(token)
+    except RecursionError:
+        start = None
+    if not isinstance(start, list) or not all(map(_is_page_part, start)):
         raise ValueError("no page token of this server")
     return start
+
+
+def _is_page_part(part: object) -> bool:
+    if isinstance(part, str):
+        return part.isprintable()
+    return isinstance(part, int) and abs(part) < 2**62

@@ -36,7 +36,7 @@ class Following:
         self._store = store
         self._assigned = Waiters()
         # Of the executions that are followed now: the hub asks by id alone.
-        self._namespaces: dict[str, str] = {}
+        self._followed: dict[str, tuple[str, int]] = {}
         self._output: Output | None = None
 
     def attach(self, output: Output) -> None:
@@ -67,7 +67,8 @@ class Following:
         """Return how an attempt ended, as far as the store knows."""
         row = await self._row(execution_id)
         if row is None or row.attempt > attempt:
-            return AttemptEnd(output_bytes=None, final=True)
+            # Long over; what its worker did not deliver by now is not waited for.
+            return AttemptEnd(output_bytes=None, final=True, ended_at=0)
         if row.state not in FINAL:
             return None
         return AttemptEnd(
@@ -78,8 +79,20 @@ class Following:
         self, row: ExecutionRow, request: pb.FollowOutputRequest
     ) -> AsyncIterator[pb.FollowOutputResponse]:
         """Yield the output of an execution as the request wants it."""
+        _, followers = self._followed.get(row.id, ("", 0))
+        self._followed[row.id] = (row.namespace, followers + 1)
+        try:
+            async for message in self._follow(row, request):
+                yield message
+        finally:
+            namespace, followers = self._followed.pop(row.id)
+            if followers > 1:
+                self._followed[row.id] = (namespace, followers - 1)
+
+    async def _follow(
+        self, row: ExecutionRow, request: pb.FollowOutputRequest
+    ) -> AsyncIterator[pb.FollowOutputResponse]:
         assert self._output is not None
-        self._namespaces[row.id] = row.namespace
         if request.follow:
             row = await self._until_assigned(row)
         attempt = request.attempt or row.attempt
@@ -111,7 +124,7 @@ class Following:
         return row
 
     async def _row(self, execution_id: str) -> ExecutionRow | None:
-        namespace = self._namespaces.get(execution_id, "")
+        namespace, _ = self._followed.get(execution_id, ("", 0))
         found = await self._store.find_executions(
             namespace=namespace, prefix=execution_id, limit=1
         )

@@ -13,7 +13,7 @@ from jobs_grpc.controlplane.core.inputs import (
     DeleteJob,
     SetJobEnabled,
 )
-from jobs_grpc.controlplane.core.job import JobKey
+from jobs_grpc.controlplane.core.job import JobKey, JobSpec
 from jobs_grpc.controlplane.core.rows import JobRecord
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.leader.specs import document_from_json, spec_of
@@ -151,12 +151,21 @@ class JobService(JobServiceServicer):
         return message
 
     def _message(self, record: JobRecord, *, labels: Any = ()) -> job_pb2.Job | None:
-        spec = spec_of(document_from_json(record.job.document_json))
+        spec = _spec_of(record)
+        known = spec.labels if spec else {}
         for wanted in labels:
             name, has_value, value = wanted.partition("=")
-            if name not in spec.labels or (has_value and spec.labels[name] != value):
+            if name not in known or (has_value and known[name] != value):
                 return None
         return convert.job(record, spec, now=self._clock.now())
+
+
+def _spec_of(record: JobRecord) -> JobSpec | None:
+    """Return what a stored document means; `None` if only another version can say."""
+    try:
+        return spec_of(document_from_json(record.job.document_json))
+    except ValueError:
+        return None
 
 
 def _start(token: str) -> tuple[str, str]:

@@ -57,11 +57,13 @@ class Pushing:
                 if message is EOF:
                     break
                 await lane.put(_chunk(message))
-        except (grpc.RpcError, OutputError) as error:
-            if isinstance(error, OutputError):
-                lane.fail(error)
-                return
-        lane.close()
+        except grpc.RpcError:
+            # A broken stream; what was put is stored all the same.
+            return
+        except OutputError as error:
+            lane.fail(error)
+        finally:
+            lane.close()
 
 
 def _chunk(message: pb.OutputChunk) -> Chunk:

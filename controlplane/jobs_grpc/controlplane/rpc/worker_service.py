@@ -53,8 +53,10 @@ Context = ServicerContext[Any, Any]
 
 # Three beats may be missed before a session ends.
 HEARTBEAT: Final = SESSION_TTL // 3
-# A message of leases is cut at about this size; the limit is 4 MiB.
+# A message of leases is cut at about this size (the limit is 4 MiB), and at this many:
+# the worker begins the first while the next message is made, and both stay busy.
 _LEASES_BYTES: Final = 1_000_000
+_LEASES: Final = 128
 _PAUSE_WHEN_OVERLOADED: Final = 0.05
 _PHASES: Final = {
     pb.AttemptPhase.ATTEMPT_PHASE_LEASED: "leased",
@@ -198,7 +200,7 @@ class WorkerService(WorkerServiceServicer):
         for granted in leases:
             batch.append(self._leases.encode(granted))
             size += weight(granted.execution)
-            if size > _LEASES_BYTES:
+            if size > _LEASES_BYTES or len(batch) == _LEASES:
                 yield pb.LeaderMessage(leases=pb.Leases(leases=batch))
                 batch, size = [], 0
         if batch:

@@ -12,12 +12,14 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 from jobs_grpc.controlplane.core.effects import (
     DueTimeSkipped,
     ExecutionFinished,
+    ExecutionLeased,
     ExecutionReleased,
     ExecutionStarted,
     Fact,
@@ -109,7 +111,8 @@ def _refused(fact: ReportRefused) -> Line:
     return logging.INFO, text, "", {"fence": fact.fence, "session": fact.session_id}
 
 
-# Facts without an entry have no line of their own: another fact tells their story.
+# They have no line of their own: another fact tells their story.
+SILENT: Final[frozenset[type[Any]]] = frozenset({ExecutionLeased})
 DESCRIPTIONS: Final[Mapping[type[Any], Callable[[Any], Line]]] = {
     ExecutionStarted: _started,
     ExecutionFinished: _finished,
@@ -146,8 +149,10 @@ class EventLog:
                 if line[0] >= self._level:
                     lines.append(self._format(stamp, line))
         if lines:
-            self._to.write("".join(lines))
-            self._to.flush()
+            # A log that cannot be written (a full disk) must not end the term.
+            with suppress(OSError):
+                self._to.write("".join(lines))
+                self._to.flush()
 
 
 def _console_line(stamp: str, line: Line) -> str:
@@ -158,7 +163,8 @@ def _console_line(stamp: str, line: Line) -> str:
     for key, value in fields.items():
         if value is not None:
             parts.append(f"{key}={value}")
-    return " ".join(parts) + "\n"
+    # One fact is one line, whatever a job's error says.
+    return " ".join(parts).replace("\r", "\\r").replace("\n", "\\n") + "\n"
 
 
 def _json_line(stamp: str, line: Line) -> str:

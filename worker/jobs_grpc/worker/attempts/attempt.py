@@ -28,14 +28,10 @@ class Attempt:
     """
 
     __slots__ = (
-        "execution_id",
         "fence",
         "is_function",
         "is_sendable",
-        "job",
         "lease",
-        "namespace",
-        "number",
         "pid",
         "progress",
         "result",
@@ -43,19 +39,13 @@ class Attempt:
         "started_at",
         "state",
         "stop_reason",
-        "workspace",
+        "ticket",
     )
 
     def __init__(self, ticket: Ticket, lease: Lease | None = None) -> None:
-        (
-            self.fence,
-            self.execution_id,
-            self.number,
-            self.namespace,
-            self.workspace,
-            self.job,
-            self.is_function,
-        ) = ticket
+        self.ticket = ticket
+        self.fence = ticket.fence
+        self.is_function = ticket.is_function
         self.lease = lease
         self.state = State.LEASED
         self.started_at = 0
@@ -72,30 +62,13 @@ class Attempt:
     @classmethod
     def of_lease(cls, lease: Lease) -> Attempt:
         """Return a new attempt for a lease that has just arrived."""
+        is_function = type(lease.call) is FunctionCall
+        fence, execution_id, attempt, namespace, workspace, job, *_ = lease
         return cls(
             Ticket(
-                lease.fence,
-                lease.execution_id,
-                lease.attempt,
-                lease.namespace,
-                lease.workspace,
-                lease.job,
-                isinstance(lease.call, FunctionCall),
+                fence, execution_id, attempt, namespace, workspace, job, is_function
             ),
             lease,
-        )
-
-    @property
-    def ticket(self) -> Ticket:
-        """Who this is."""
-        return Ticket(
-            self.fence,
-            self.execution_id,
-            self.number,
-            self.namespace,
-            self.workspace,
-            self.job,
-            self.is_function,
         )
 
     def move(self, event: Event) -> None:

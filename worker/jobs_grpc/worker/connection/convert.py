@@ -125,8 +125,8 @@ def _entry(attempt: Attempt) -> wire.InventoryEntry:
     started_at = attempt.started_at
     return wire.InventoryEntry(
         fence=attempt.fence,
-        execution_id=attempt.execution_id,
-        attempt=attempt.number,
+        execution_id=attempt.ticket.execution_id,
+        attempt=attempt.ticket.attempt,
         phase=PHASES[attempt.state],
         started_at=timestamp(started_at) if started_at else None,
     )
@@ -151,47 +151,45 @@ def welcome(message: wire.Welcome) -> Welcome:
 def lease(message: wire.Lease) -> Lease:
     """Read a lease."""
     work = message.work
-    timeout = None
-    if message.HasField("timeout"):
-        timeout = message.timeout.seconds + message.timeout.nanos / 1e9
-    signal, grace = DEFAULT_SIGNAL, DEFAULT_GRACE_SECONDS
-    if message.HasField("cancel"):
-        policy = message.cancel
-        signal = policy.signal or DEFAULT_SIGNAL
-        if policy.HasField("grace"):
-            grace = policy.grace.seconds + policy.grace.nanos / 1e9
-    due = None
-    if message.HasField("scheduled_for"):
-        due = microseconds(message.scheduled_for)
-    environment, params = work.environment, work.params
     # Without a word about delivery the careful one is meant.
-    careless = message.delivery == wire.DELIVERY_AT_LEAST_ONCE
-    return Lease(
+    is_careless = message.delivery == wire.DELIVERY_AT_LEAST_ONCE
+    timeout, policy, due = message.timeout, message.cancel, message.scheduled_for
+    grace = policy.grace.seconds + policy.grace.nanos / 1e9
+    if not grace and not policy.HasField("grace"):
+        grace = DEFAULT_GRACE_SECONDS
+    call = _call(work)
+    params = work.params
+    read = Lease(
         message.fence,
         message.execution_id,
         message.attempt,
         message.namespace,
         message.workspace,
         message.job,
-        Delivery.AT_LEAST_ONCE if careless else Delivery.AT_MOST_ONCE,
-        _call(work),
-        due,
-        timeout or None,
-        signal,
+        Delivery.AT_LEAST_ONCE if is_careless else Delivery.AT_MOST_ONCE,
+        call,
+        due.seconds * 1_000_000 + due.nanos // 1_000 or None,
+        timeout.seconds + timeout.nanos / 1e9 or None,
+        policy.signal or DEFAULT_SIGNAL,
         grace,
         message.output_limit or DEFAULT_OUTPUT_LIMIT,
         message.traceparent,
-        dict(environment) if environment else NO_VALUES,
-        work.working_dir,
-        work.stdin,
         dict(params) if params else NO_VALUES,
+    )
+    if isinstance(call, FunctionCall):
+        return read  # what is left is for processes
+    return read._replace(
+        environment=dict(work.environment),
+        working_dir=work.working_dir,
+        stdin=work.stdin,
     )
 
 
 def _call(work: wire.Work) -> Call:
     match work.WhichOneof("kind"):
         case "function":
-            return FunctionCall(work.function.name, work.function.arguments_json)
+            function = work.function
+            return FunctionCall(function.name, function.arguments_json)
         case "command":
             return Command(work.command.line, tuple(work.command.argv))
         case "script":

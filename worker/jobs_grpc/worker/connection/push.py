@@ -10,13 +10,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, TypeAlias
 
-import grpc
 from grpc import aio
 
 from jobs_grpc.runtime.backoff import Backoff
 from jobs_grpc.runtime.tasks import Supervisor
 from jobs_grpc.v1 import worker_service_pb2 as wire
 from jobs_grpc.worker.connection import convert
+from jobs_grpc.worker.connection.calls import StreamEnd, read, write
 from jobs_grpc.worker.shipping import Shipping
 
 if TYPE_CHECKING:  # the stubs know it, the generated code does not
@@ -44,22 +44,17 @@ async def push_output(stub: WorkerServiceAsyncStub, shipping: Shipping) -> None:
 
 
 async def _write(call: Call, shipping: Shipping) -> None:
-    try:
-        while True:
-            for piece in await shipping.next_turn():
-                await call.write(convert.chunk(piece))
-    except (aio.AioRpcError, asyncio.InvalidStateError):
-        pass  # the reader learns why
+    while True:
+        for piece in await shipping.next_turn():
+            if not await write(call, convert.chunk(piece)):
+                return
 
 
 async def _read(call: Call, shipping: Shipping, backoff: Backoff) -> str:
     """Take acknowledgements in; return why the stream ended."""
     while True:
-        try:
-            ack = await call.read()
-        except aio.AioRpcError as error:
-            return f"{error.code().name}: {error.details()}"
-        if ack is grpc.aio.EOF or not isinstance(ack, wire.OutputAck):
-            return "the leader closed it"
+        ack = await read(call, wire.OutputAck)
+        if isinstance(ack, StreamEnd):
+            return ack.reason
         backoff.reset()
         shipping.acknowledged(ack.fence, ack.offset, is_refused=ack.refused)

@@ -21,9 +21,9 @@ from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.runtime.tasks import Supervisor
 from jobs_grpc.v1 import worker_service_pb2 as wire
 from jobs_grpc.wire.channel import KEEPALIVE_TIMEOUT_SECONDS, PROTOCOL_VERSION
-from jobs_grpc.wire.refusal import from_error
 from jobs_grpc.wire.time import microseconds
 from jobs_grpc.worker.connection import convert
+from jobs_grpc.worker.connection.calls import StreamEnd, read, write
 from jobs_grpc.worker.connection.push import push_output
 from jobs_grpc.worker.identity import Identity
 from jobs_grpc.worker.session import Session
@@ -73,7 +73,7 @@ class SessionStream:
         self._call: Call = stub.Connect()
         self._welcome: convert.Welcome | None = None
         self._away: wire.GoAway | None = None
-        self._drop_reason = ""
+        self._reason = ""
         self._goodbye: str | None = None
         self._is_parting = False
         self._sequence = 0
@@ -90,15 +90,7 @@ class SessionStream:
             watch.cancel()
             if self._welcome is not None:
                 await self._serve(self._welcome)
-            return self._ending("the leader closed the stream")
-        except aio.AioRpcError as error:
-            return self._ending(_words(error))
-        except asyncio.CancelledError:
-            # Cancelling a call looks from inside like a cancelled task.
-            task = asyncio.current_task()
-            if not self._drop_reason or (task is not None and task.cancelling()):
-                raise
-            return self._ending(self._drop_reason)
+            return self._ending()
         finally:
             watch.cancel()
             self._parts.session.disconnected()
@@ -116,16 +108,16 @@ class SessionStream:
         """Say hello, take the answer in."""
         parts = self._parts
         sent_at = parts.clock.monotonic()
-        await self._call.write(
-            convert.hello(
-                parts.introduction,
-                session_id=parts.identity.session_id,
-                highest_term=parts.identity.highest_term,
-                inventory=parts.session.registry,
-            )
+        hello = convert.hello(
+            parts.introduction,
+            session_id=parts.identity.session_id,
+            highest_term=parts.identity.highest_term,
+            inventory=parts.session.registry,
         )
-        message = await self._call.read()
-        if not isinstance(message, wire.LeaderMessage):
+        await write(self._call, hello)
+        message = await read(self._call, wire.LeaderMessage)
+        if isinstance(message, StreamEnd):
+            self._reason = self._reason or message.reason
             return
         match message.WhichOneof("message"):
             case "welcome":
@@ -133,24 +125,24 @@ class SessionStream:
             case "go_away":
                 self._away = message.go_away
             case other:
-                self._drop_reason = f"the leader's first word was {other}"
+                self._reason = f"the leader's first word was {other}"
 
     def _welcomed(self, welcome: convert.Welcome, sent_at: float) -> None:
         parts = self._parts
         if welcome.term < parts.identity.highest_term:
-            self._drop_reason = (
+            self._reason = (
                 f"the leader is of term {welcome.term}, but term"
                 f" {parts.identity.highest_term} was seen already: it is deposed"
             )
             return
         if welcome.protocol != PROTOCOL_VERSION:
-            self._drop_reason = (
+            self._reason = (
                 f"the leader speaks protocol {welcome.protocol},"
                 f" this worker {PROTOCOL_VERSION}"
             )
             return
         if welcome.heartbeat_seconds <= 0 or welcome.ttl_seconds <= 0:
-            self._drop_reason = "the leader's welcome names no times"
+            self._reason = "the leader's welcome names no times"
             return
         self._welcome = welcome
         parts.identity.welcomed(welcome.session_id, welcome.term)
@@ -173,12 +165,9 @@ class SessionStream:
 
     async def _read(self) -> None:
         while True:
-            try:
-                message = await self._call.read()
-            except aio.AioRpcError as error:
-                self._drop_reason = self._drop_reason or _words(error)
-                return
-            if not isinstance(message, wire.LeaderMessage):
+            message = await read(self._call, wire.LeaderMessage)
+            if isinstance(message, StreamEnd):
+                self._reason = self._reason or message.reason
                 return
             self._take(message)
             if self._away is not None:
@@ -214,25 +203,25 @@ class SessionStream:
 
     async def _write(self) -> None:
         session = self._parts.session
-        try:
-            while not self._is_parting:
-                await session.outbox.wait()
-                await self._write_beat()
-                while batch := session.batch():
-                    await self._call.write(convert.reports(batch))
-                    await self._write_beat()
-            if self._goodbye is not None:
-                await self._call.write(convert.goodbye(self._goodbye))
+        is_open = True
+        while is_open and not self._is_parting:
+            await session.outbox.wait()
+            is_open = await self._write_beat()
+            while is_open and (batch := session.batch()):
+                is_open = await write(self._call, convert.reports(batch))
+                is_open = is_open and await self._write_beat()
+        if is_open and self._goodbye is not None:
+            is_open = await write(self._call, convert.goodbye(self._goodbye))
+        if is_open:
             await self._call.done_writing()
-        except (aio.AioRpcError, asyncio.InvalidStateError):
-            pass  # the reader learns why
 
-    async def _write_beat(self) -> None:
-        if self._beat_due:
-            self._beat_due = False
-            self._sequence += 1
-            self._beats[self._sequence] = self._parts.clock.monotonic()
-            await self._call.write(convert.heartbeat(self._sequence))
+    async def _write_beat(self) -> bool:
+        if not self._beat_due:
+            return True
+        self._beat_due = False
+        self._sequence += 1
+        self._beats[self._sequence] = self._parts.clock.monotonic()
+        return await write(self._call, convert.heartbeat(self._sequence))
 
     async def _beat(self, every: float) -> None:
         """Make the writer send heartbeats, and give up on a leader that is deaf.
@@ -252,14 +241,14 @@ class SessionStream:
             self._parts.session.outbox.stir()
 
     def _drop(self, reason: str) -> None:
-        self._drop_reason = reason
+        self._reason = reason
         self._call.cancel()
 
-    def _ending(self, reason: str) -> Ending:
+    def _ending(self) -> Ending:
         was_welcomed = self._welcome is not None
         away = self._away
         if away is None:
-            return Ending(self._drop_reason or reason, was_welcomed)
+            return Ending(self._reason, was_welcomed)
         after = None
         if away.HasField("reconnect_after"):
             after = microseconds(away.reconnect_after) / 1e6
@@ -270,8 +259,3 @@ class SessionStream:
             after,
             away.address,
         )
-
-
-def _words(error: aio.AioRpcError) -> str:
-    refusal = from_error(error)
-    return f"{refusal.message} ({refusal.hint})" if refusal.hint else refusal.message

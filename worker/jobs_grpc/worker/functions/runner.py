@@ -20,7 +20,7 @@ from contextvars import Context as Variables
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from jobs_grpc.runtime.clock import Clock, to_datetime
 from jobs_grpc.worker.attempts.attempt import Attempt
@@ -32,6 +32,7 @@ from jobs_grpc.worker.functions.output import FunctionOutput, OutputHome
 from jobs_grpc.worker.functions.run import GivenUpError, Run
 from jobs_grpc.worker.functions.threads import Ending, Threads
 from jobs_grpc.worker.keeper.spool import Stream
+from jobs_grpc.worker.roles import Listener, Outputs
 from jobs_grpc.worker.work import FunctionCall, Outcome, Progress, Result
 
 log = logging.getLogger(__name__)
@@ -40,21 +41,6 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS: Final = 0.5
 # A function that reports progress in a tight loop is heard this often.
 PROGRESS_SECONDS: Final = 0.1
-
-
-class Listener(Protocol):
-    """Who is told how attempts go (the session)."""
-
-    def started(self, attempt: Attempt, at: int, pid: int = 0) -> None: ...
-    def progressed(self, attempt: Attempt, progress: Progress) -> None: ...
-    def ended(self, attempt: Attempt, result: Result, *, is_durable: bool) -> None: ...
-
-
-class OutputSink(Protocol):
-    """Who ships output (see `shipping.py`)."""
-
-    def track(self, attempt: Attempt, spool: Path) -> None: ...
-    def grown(self, fence: int, size: int) -> None: ...
 
 
 class FunctionRunner:
@@ -67,7 +53,7 @@ class FunctionRunner:
         directory: Path,
         slots: int,
         clock: Clock,
-        outputs: OutputSink,
+        outputs: Outputs,
     ) -> None:
         self.listener: Listener | None = None
         self._catalogue = catalogue
@@ -175,6 +161,7 @@ class FunctionRunner:
         except BaseException as caught:  # noqa: BLE001 - the end of the call, not ours
             error = caught
         self._end(run, value, error)
+        error = None  # its trace holds this frame, which must not hold it in turn
 
     def _context(self, run: Run) -> Context:
         lease = run.lease

@@ -23,6 +23,7 @@ from jobs_grpc.worker.keeper.processes.family import Family
 from jobs_grpc.worker.keeper.processes.launcher import Child
 from jobs_grpc.worker.keeper.protocol import AttemptStatus, Started, StartRequest
 from jobs_grpc.worker.keeper.record import (
+    NO_RECEIPT,
     ExitRecord,
     Outcome,
     Receipt,
@@ -234,7 +235,7 @@ class Attempt:
                     Survivor(pid=process.pid, name=process.name)
                     for process in family.living(self.fence)
                 )
-            self._patience_until = now + DRAIN_SECONDS
+            self._patience_until = now + (0.0 if self._leaked else DRAIN_SECONDS)
             self._move(Fact.LADDER_OVER)
         elif self._ladder.wake_at is not None:
             self._wake_at(self._ladder.wake_at, self.settle)
@@ -248,6 +249,8 @@ class Attempt:
             self._note_signal(signal.SIGCONT, len(processes))
 
     def _note_signal(self, number: int, processes: int) -> None:
+        if processes == 0:
+            return
         name = signal_name(number)
         last = self._signals[-1] if self._signals else None
         if last is None or (last.signal, last.processes) != (name, processes):
@@ -319,15 +322,20 @@ class Attempt:
             peak_memory_bytes=self._usage.peak_bytes,
             output_bytes=self.spool.size,
             output_dropped=self.spool.dropped,
-            receipt=Receipt(
-                signals=tuple(self._signals),
-                survivors=self._survivors,
-                output_leaked=self._leaked,
-            ),
+            receipt=self._receipt(),
             reason=self._reason,
         )
         self._owner.family.remove(self.fence)
         self._owner.attempt_ended(self, record)
+
+    def _receipt(self) -> Receipt:
+        if not self._signals and not self._leaked:
+            return NO_RECEIPT
+        return Receipt(
+            signals=tuple(self._signals),
+            survivors=self._survivors,
+            output_leaked=self._leaked,
+        )
 
     def _wake_at(self, when: float, callback: Callable[[], None]) -> None:
         self._cancel_timer()

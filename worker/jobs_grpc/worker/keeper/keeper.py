@@ -90,14 +90,17 @@ class Keeper:
 
     def run(self) -> None:
         """Serve until there is nothing left to do."""
+        failures = 0
         while not (self._is_leaving and self._is_settled()):
             self.loop.turn(wait=not any(each.has_requests for each in self._sessions))
             try:
                 self.run_once()
+                failures = 0
             except Exception:
                 # Dying would kill every job; what failed is tried again next turn.
                 logger.exception("a turn failed")
-                time.sleep(0.01)
+                time.sleep(min(1.0, 0.01 * 2**failures))
+                failures = min(failures + 1, 10)
         self._root.release()
 
     def run_once(self) -> None:
@@ -109,7 +112,9 @@ class Keeper:
             session.work()
         if self.loop.stop_signaled:
             self.loop.stop_signaled = False
-            self._leave("the keeper was told to stop")
+            # Who says it twice does not want to wait for anybody's grace.
+            grace = 0.0 if self._is_leaving else None
+            self._leave("the keeper was told to stop", grace)
         self._journal.pump()
         if self._journal.is_stuck and not self._is_retrying:
             self._is_retrying = True
@@ -341,10 +346,10 @@ class Keeper:
 
     # -- the end -----------------------------------------------------------------------
 
-    def _leave(self, reason: str) -> None:
+    def _leave(self, reason: str, grace_seconds: float | None = None) -> None:
         self._is_leaving = True
         for attempt in tuple(self._running.values()):
-            attempt.stop(Outcome.CANCELLED, reason, None)
+            attempt.stop(Outcome.CANCELLED, reason, grace_seconds)
 
     def _is_settled(self) -> bool:
         return not self._running and self._journal.is_idle

@@ -1,8 +1,8 @@
 """Records as plain JSON values, read back with every field checked.
 
 The annotations of a dataclass are its schema: `Form(Record)` knows how to write one and
-how to read one from a peer or a disk that may be wrong. Fields with a default may be
-absent and unknown fields are ignored, so that both sides may grow.
+how to read one from a peer or a disk that may be wrong. Fields that have their default
+are not written, and unknown fields are ignored when read, so that both sides may grow.
 """
 
 from __future__ import annotations
@@ -118,15 +118,20 @@ class Form(Generic[Record]):
             for item in schema
             if item.default is MISSING and item.default_factory is MISSING
         )
-        self._writers = [(name, shape.write) for name, shape in self._shapes.items()]
+        self._writers = [
+            (item.name, item.default, self._shapes[item.name].write) for item in schema
+        ]
+        # Whether a record of this kind says nothing but that it is one.
+        self.is_bare = not schema
         SHAPES[record.__name__] = Shape(self.read, self.write)
 
     def write(self, record: Record) -> dict[str, object]:
-        """Return the record as values that JSON knows."""
+        """Return the record as values that JSON knows; what is as usual is left out."""
         plain: dict[str, object] = {}
-        for name, write in self._writers:
+        for name, usual, write in self._writers:
             value = getattr(record, name)
-            plain[name] = value if write is None else write(value)
+            if value is not usual and value != usual:
+                plain[name] = value if write is None else write(value)
         return plain
 
     def read(self, plain: object) -> Record:

@@ -41,6 +41,7 @@ MAX_FRAME_BYTES: Final = 32 << 20
 LISTING_PART: Final = 500
 
 _LENGTH: Final = struct.Struct(">I")
+_DECODER: Final = json.JSONDecoder()
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
@@ -228,6 +229,8 @@ def encode(message: Message, request_id: int | None = None) -> bytes:
     if type(message) is Started and request_id is not None:
         return _encode_started(message, request_id)
     name, form = _NAMES[type(message)]
+    if form.is_bare and request_id is not None:
+        return frame(b'{"type":"%b","id":%d}' % (name.encode("ascii"), request_id))
     plain: dict[str, object] = {"type": name}
     if request_id is not None:
         plain["id"] = request_id
@@ -273,10 +276,11 @@ def frame(payload: bytes) -> bytes:
 def decode(payload: bytes) -> tuple[Message, int | None]:
     """Return the message and the request id of a frame's payload."""
     try:
-        plain = json.loads(str(payload, "utf-8"))
+        text = str(payload, "utf-8")
+        plain, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a frame is not JSON: {error}") from None
-    if type(plain) is not dict:
+    if type(plain) is not dict or end != len(text):
         raise ProtocolError("a frame is not a JSON object")
     request_id = plain.pop("id", None)
     if request_id is not None and type(request_id) is not int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -48,6 +48,9 @@ class Receipt:
     output_leaked: bool = False
 
 
+NO_RECEIPT: Final = Receipt()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitRecord:
     """The last word on one attempt; durable before anybody is told.
@@ -72,7 +75,7 @@ class ExitRecord:
     peak_memory_bytes: int = 0
     output_bytes: int = 0
     output_dropped: int = 0
-    receipt: Receipt = field(default_factory=Receipt)
+    receipt: Receipt = NO_RECEIPT
     reason: str | None = None
     error: str | None = None
 

@@ -22,8 +22,7 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from jobs_grpc.runtime.backoff import Backoff
 from jobs_grpc.runtime.clock import Clock
@@ -54,26 +53,13 @@ from jobs_grpc.worker.processes.command import (
 from jobs_grpc.worker.processes.environment import environment
 from jobs_grpc.worker.processes.places import Places
 from jobs_grpc.worker.processes.result import result_of
+from jobs_grpc.worker.roles import Listener, Outputs
 from jobs_grpc.worker.work import Command, Outcome, Result, Script, in_utf8
 
 log = logging.getLogger(__name__)
 
 # A worker that stops for good kills its jobs within a second, whatever grace they have.
 HURRIED_GRACE_SECONDS: Final = 0.2
-
-
-class Listener(Protocol):
-    """Who is told how attempts go (the session)."""
-
-    def started(self, attempt: Attempt, at: int, pid: int = 0) -> None: ...
-    def ended(self, attempt: Attempt, result: Result, *, is_durable: bool) -> None: ...
-
-
-class OutputSink(Protocol):
-    """Who ships output (see `shipping.py`)."""
-
-    def track(self, attempt: Attempt, spool: Path) -> None: ...
-    def grown(self, fence: int, size: int) -> None: ...
 
 
 class ProcessRunner:
@@ -85,7 +71,7 @@ class ProcessRunner:
         places: Places,
         base_environment: Mapping[str, str],
         clock: Clock,
-        outputs: OutputSink,
+        outputs: Outputs,
     ) -> None:
         self.listener: Listener | None = None
         self._places = places

@@ -1,7 +1,8 @@
 """Numbered migrations, applied in order, each in its own transaction.
 
-A store that knows a migration which this program does not was written by a newer one;
-it is refused, because reading half of what it means would be worse than not reading it.
+A store that knows a migration which this program does not, or knows it with another
+text, was written by another program; it is refused, because reading half of what it means
+would be worse than not reading it.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ def migrate(connection: sqlite3.Connection, *, where: str) -> None:
     for version, name, text in steps:
         digest = hashlib.sha256(text.encode()).hexdigest()
         if version in applied:
+            if applied[version] != digest:
+                raise StoreVersionError(
+                    f"the data in {where} was written by another build of jobs-grpc"
+                    f" (its schema {name} differs); use the program that wrote it"
+                )
             continue
         # `executescript` commits what is open, so the transaction is part of the text.
         connection.executescript(

@@ -33,7 +33,7 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-# Room for about 7,000 exit records; rewriting what lives of it takes a few milliseconds.
+# Room for about 6,000 attempts; rewriting what lives of it takes a few milliseconds.
 CAPACITY_BYTES: Final = 4 << 20
 
 
@@ -192,7 +192,6 @@ class Journal:
                 written += os.pwrite(descriptor, data[written:], written)
             os.fsync(descriptor)
             fresh.replace(self._path)
-            _sync_directory(self._path.parent)
         except OSError:
             os.close(descriptor)
             fresh.unlink(missing_ok=True)
@@ -204,6 +203,11 @@ class Journal:
         self._capacity = capacity
         self._buffer.clear()
         self._error = None
+        try:
+            _sync_directory(self._path.parent)
+        except OSError as error:
+            self._error = error  # its name may not last: once more
+            raise
 
     def _reopen(self) -> None:
         """Go on in the room that the file of the last keeper has left."""

@@ -1,5 +1,6 @@
 """Processes: starting one (`launcher`), seeing and signaling exactly one (`tree`), and
-knowing which of them belong to which attempt (`family`).
+knowing which of them belong to which attempt (`family`). `starter` is for the other side:
+it starts the keeper itself.
 
 Nothing here knows of sessions, output or records.
 """

@@ -47,6 +47,9 @@ class Launcher:
         # Two pipes a job: the common soft limit of 1,024 would end at 500 jobs. Jobs
         # keep the limit they know, since select() breaks beyond it.
         self._set_limit(self._own_limit)
+        # The C library refuses to pass on a descriptor beyond the limit it sees, so
+        # high ones go through these.
+        self._slots = tuple(os.dup(self._nothing) for _ in range(3))
 
     def start(
         self,
@@ -86,10 +89,8 @@ class Launcher:
         held += (stderr, stderr_end)
         _enter(cwd)
         try:
-            self._set_limit(self._limit_of_jobs)
-            pid = _spawn(argv, env, cwd, (source, stdout_end, stderr_end))
+            pid = self._spawn(argv, env, (source, stdout_end, stderr_end))
         finally:
-            self._set_limit(self._own_limit)
             os.fchdir(self._home)
         held.remove(stdout)
         held.remove(stderr)
@@ -97,17 +98,26 @@ class Launcher:
         os.set_blocking(stderr, False)
         return Child(pid, stdout, stderr)
 
+    def _spawn(
+        self, argv: tuple[str, ...], env: Mapping[str, str], ends: tuple[int, int, int]
+    ) -> int:
+        if self._limit_of_jobs == self._own_limit:
+            return _spawn(argv, env, ends)
+        for slot, end in zip(self._slots, ends, strict=True):
+            os.dup2(end, slot, inheritable=False)
+        self._set_limit(self._limit_of_jobs)
+        try:
+            return _spawn(argv, env, self._slots)
+        finally:
+            self._set_limit(self._own_limit)
+            for slot in self._slots:  # else the pipes would never end
+                os.dup2(self._nothing, slot, inheritable=False)
+
     def _set_limit(self, limits: tuple[int, int]) -> None:
-        if self._limit_of_jobs != self._own_limit:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def _spawn(
-    argv: tuple[str, ...],
-    env: Mapping[str, str],
-    cwd: str,
-    ends: tuple[int, int, int],
-) -> int:
+def _spawn(argv: tuple[str, ...], env: Mapping[str, str], ends: tuple[int, ...]) -> int:
     program = _find(argv[0], env)
     try:
         return os.posix_spawn(

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobs_grpc.controlplane.core.job import CatchUp, Delivery, Work
+from jobs_grpc.controlplane.leader.specs import document_from_json, spec_from_json
+from jobs_grpc.jobfile import JobDocument
+from jobs_grpc.jobfile.keys import JobKeys
+from support.jobs import DAY, HOUR, MINUTE, SECOND, document, spec
+
+
+def test_a_plain_job_has_the_defaults() -> None:
+    made = spec()
+    assert made.key == ("default", "_standalone_", "backup")
+    assert made.work == Work(type="command", line="true")
+    assert (made.queue, made.priority, made.timeout) == ("default", 3, 30 * MINUTE)
+    assert (made.max_active, made.delivery) == (1, Delivery.AT_MOST_ONCE)
+    assert (made.catch_up, made.catch_up_window) == (CatchUp.LATEST, HOUR)
+    assert (made.cancel_signal, made.cancel_grace) == ("TERM", 10 * SECOND)
+    assert made.output_limit == 64 * 1024 * 1024
+    assert (made.selector, made.labels, made.params) == ({}, {}, {})
+    assert made.enabled
+    assert not made.is_templated
+    assert not made.has_declared_params
+    assert made.schedules == ()
+
+
+CONVERSIONS: list[tuple[dict[str, Any], str, Any]] = [
+    ({"name": "other"}, "name", "other"),
+    ({"namespace": "ops"}, "namespace", "ops"),
+    ({"workspace": "shop"}, "workspace", "shop"),
+    ({"description": "words"}, "description", "words"),
+    ({"labels": {"a": "b"}}, "labels", {"a": "b"}),
+    ({"tags": ["x"]}, "labels", {"x": ""}),
+    ({"enabled": False}, "enabled", False),
+    (
+        {"type": "script", "script": "x"},
+        "work",
+        Work(type="script", script="x"),
+    ),
+    ({"command": "a | b"}, "work", Work(type="command", line="a | b")),
+    ({"command": ["a", "b"]}, "work", Work(type="command", argv=("a", "b"))),
+    ({"script": "x"}, "work", Work(type="script", script="x")),
+    (
+        {"script": "x", "interpreter": "python"},
+        "work",
+        Work(type="script", script="x", interpreter="python"),
+    ),
+    ({"function": "f"}, "work", Work(type="function", function="f")),
+    ({"stdin": "in"}, "work", Work(type="command", line="true", stdin="in")),
+    (
+        {"environment": {"A": "b"}},
+        "work",
+        Work(type="command", line="true", environment={"A": "b"}),
+    ),
+    ({"working_dir": "d"}, "work", Work(type="command", line="true", working_dir="d")),
+    (
+        {"params": {"n": 1, "s": {"type": "string", "required": False}}},
+        "params",
+        {"n": 1},
+    ),
+    ({"workspace": "w", "variables": {"a": "b"}}, "variables", {"a": "b"}),
+    ({"overlap": "skip"}, "max_active", 1),
+    ({"overlap": "allow"}, "max_active", 1_000_000_000),
+    ({"overlap": {"policy": "allow", "max": 3}}, "max_active", 3),
+    ({"catch_up": "none"}, "catch_up", CatchUp.NONE),
+    ({"catch_up": {"mode": "all", "max": 7}}, "catch_up_max", 7),
+    ({"catch_up": {"mode": "latest", "window": "2d"}}, "catch_up_window", 2 * DAY),
+    ({"queue": "low"}, "queue", "low"),
+    ({"priority": 5}, "priority", 5),
+    ({"timeout": "90s"}, "timeout", 90 * SECOND),
+    ({"retry": 0}, "delivery", Delivery.AT_MOST_ONCE),
+    ({"delivery": "at_least_once"}, "delivery", Delivery.AT_LEAST_ONCE),
+    ({"idempotent": True}, "delivery", Delivery.AT_LEAST_ONCE),
+    (
+        {"idempotent": True, "delivery": "at_most_once"},
+        "delivery",
+        Delivery.AT_MOST_ONCE,
+    ),
+    ({"cancel": {"signal": "INT"}}, "cancel_signal", "INT"),
+    ({"cancel": {"grace": "3s"}}, "cancel_grace", 3 * SECOND),
+    ({"limits": {"output": "1MiB"}}, "output_limit", 1024 * 1024),
+    ({"targets": {"selector": {"role": "db"}}}, "selector", {"role": "db"}),
+]
+
+
+@pytest.mark.parametrize(("keys", "field", "expected"), CONVERSIONS)
+def test_a_key_of_the_file_is_what_the_core_runs_by(
+    keys: dict[str, Any], field: str, expected: Any
+) -> None:
+    assert getattr(spec(**keys), field) == expected
+
+
+def test_every_key_that_is_supported_is_converted() -> None:
+    tried = {name for keys, _, _ in CONVERSIONS for name in keys}
+    schedules = {"schedule", "timezone"}  # below
+    pending = {
+        name
+        for name, field in JobKeys.model_fields.items()
+        if field.description == "Not supported yet."
+    }
+    assert tried | schedules | pending == set(JobKeys.model_fields)
+
+
+def test_a_spec_comes_back_from_the_stored_document_as_it_was() -> None:
+    for keys, _, _ in CONVERSIONS:
+        made = spec(**keys, schedule=["*/5 * * * *", {"name": "x", "every": "1h"}])
+        assert spec_from_json(made.document_json) == made
+        assert document_from_json(made.document_json) == document(
+            **keys, schedule=["*/5 * * * *", {"name": "x", "every": "1h"}]
+        )
+
+
+def test_what_is_stored_is_the_canonical_document() -> None:
+    assert spec().document_json == document().canonical_json()
+
+
+def test_schedules_are_named_by_what_they_mean() -> None:
+    one = spec(schedule="30 2 * * *")
+    assert one.schedules == spec(schedule=["30 02 * * *"], command="x").schedules
+    others = [
+        spec(schedule="31 2 * * *"),
+        spec(schedule="30 2 * * *", timezone="Europe/Berlin"),
+        spec(schedule="30 2 * * *", name="other"),
+        spec(schedule="30 2 * * *", workspace="shop"),
+        spec(schedule="30 2 * * *", namespace="ops"),
+        spec(schedule={"cron": "30 2 * * *", "dst": "both"}),
+        spec(schedule={"cron": "30 2 * * *", "name": "named"}),
+    ]
+    ids = {one.schedules[0].id, *(other.schedules[0].id for other in others)}
+    assert len(ids) == 8
+
+
+def test_a_named_schedule_keeps_its_id_when_its_rule_changes() -> None:
+    ids = {
+        spec(schedule={"name": "nightly", "cron": text}).schedules[0].id
+        for text in ("30 2 * * *", "0 4 * * *")
+    }
+    assert len(ids) == 1
+
+
+def test_a_schedule_brings_its_params_its_zone_and_its_switch() -> None:
+    (schedule,) = spec(
+        params={"who": "nobody"},
+        timezone="Europe/Berlin",
+        schedule={"cron": "0 8 * * *", "params": {"who": "alice"}, "enabled": False},
+    ).schedules
+    assert schedule.params == {"who": "alice"}
+    assert schedule.rule.timezone == "Europe/Berlin"
+    assert not schedule.enabled
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_templated"),
+    [
+        ({"command": "echo {{a}}"}, False),  # a shell's text is never filled in
+        ({"script": "echo {{a}}"}, False),
+        ({"command": ["echo", "{{job_name}}"]}, True),
+        ({"stdin": "{{job_name}}"}, True),
+        ({"environment": {"A": "{{job_name}}"}}, True),
+        ({"working_dir": "{{job_name}}"}, True),
+    ],
+)
+def test_placeholders_are_looked_for_where_they_count(
+    keys: dict[str, Any], is_templated: bool
+) -> None:
+    assert spec(**keys).is_templated is is_templated
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"name":"x"}', '{"name":"x","a":1}'])
+def test_a_text_that_is_no_document_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        spec_from_json(text)
+
+
+def test_a_spec_is_told_apart_by_its_document() -> None:
+    assert spec(command="a") != spec(command="b")
+    assert isinstance(document(), JobDocument)
