@@ -24,7 +24,10 @@ CLI = str(Path(sys.executable).parent / "jobs-grpc")
 
 def say(text: str) -> None:
     """Print a line of the demo's own."""
-    print(f"\n\033[1m── {text}\033[0m" if sys.stdout.isatty() else f"\n── {text}", flush=True)
+    print(
+        f"\n\033[1m── {text}\033[0m" if sys.stdout.isatty() else f"\n── {text}",
+        flush=True,
+    )
 
 
 def free_port() -> int:
@@ -45,7 +48,14 @@ class Demo:
         with self.log.open("wb") as log:
             self.dev = subprocess.Popen(
                 [
-                    *(CLI, "dev", "--addr", self.address, "--data", str(folder / "data")),
+                    *(
+                        CLI,
+                        "dev",
+                        "--addr",
+                        self.address,
+                        "--data",
+                        str(folder / "data"),
+                    ),
                     *("--jobs", str(HERE)),
                     *("--functions", str(HERE / "functions/greetings.py")),
                 ],
@@ -73,9 +83,24 @@ class Demo:
     def follow(self, job: str) -> None:
         """Show the output of a job, run after run, until the demo ends."""
         say(f"$ jobs-grpc logs -f {job}    # again for every run")
+        shown = ""
         while not self.ending.is_set():
-            self._run(["logs", "-f", job])
-            self.ending.wait(1.0)
+            latest = self._latest(job)
+            if latest == shown:
+                self.ending.wait(0.3)
+            else:
+                self._run(["logs", "-f", latest])
+                shown = latest
+
+    def _latest(self, job: str) -> str:
+        return subprocess.run(
+            [CLI, "execution", "list", "--job", job, "--limit", "1", "-o", "name"],
+            env=self.environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+        ).stdout.strip()
 
     def stop(self) -> int:
         """End the server; return its exit code."""

@@ -18,6 +18,8 @@ from .table import Row, middle, spread
 TOTAL = 30_000
 PEER_TOTAL = 5_000
 ROUNDS = 3
+# A submitter waits for each batch to be durable before it sends the next one.
+SUBMITTERS = 4
 
 
 async def finished(client: Client) -> int:
@@ -29,7 +31,9 @@ async def throughput(client: Client, *, total: int, job: str) -> float:
     """Submit `total` runs of a job and return how many a second were done."""
     before = await finished(client)
     start = time.perf_counter()
-    ids = await client.submit(job for _ in range(total))
+    shares = [total // SUBMITTERS] * SUBMITTERS
+    batches = await asyncio.gather(*(client.submit([job] * share) for share in shares))
+    ids = [id_ for batch in batches for id_ in batch]
     assert len(set(ids)) == total
     await client.executions.wait(ids[-1], timeout=60)
     # The last submitted is among the last done; the rest is a matter of moments.

@@ -137,7 +137,11 @@ class ScriptedWorker:
             "finished_at": timestamp(NOON + SECOND),
         }
         await self.report(fence, finished=pb.Finished(**{**usual, **fields}))
-        assert await self._until(self._kept) == fence
+        assert await self.kept() == fence
+
+    async def kept(self) -> int:
+        """Return the fence of the next result that is said to be durable."""
+        return int(await self._until(self._kept))
 
     async def run(self, outcome: str = "succeeded", **fields: Any) -> pb.Lease:
         """Take the next lease to its end."""

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+
+# The end of the year 9999; durations of well-known messages are not much longer. Values
+# beyond are no times, and would not fit the integers of a database.
+_FURTHEST: Final = 253_402_300_799
 
 
 def timestamp(microseconds: int) -> Timestamp:
@@ -13,8 +19,17 @@ def timestamp(microseconds: int) -> Timestamp:
 
 
 def microseconds(message: Timestamp | Duration) -> int:
-    """Return the microseconds of an instant or a duration; finer parts are cut."""
-    return message.seconds * 1_000_000 + message.nanos // 1_000
+    """Return the microseconds of an instant or a duration; finer parts are cut.
+
+    What is further away than the year 9999 is brought back to its end.
+    """
+    seconds = min(max(message.seconds, -_FURTHEST), _FURTHEST)
+    return seconds * 1_000_000 + message.nanos // 1_000
+
+
+def is_valid(message: Timestamp) -> bool:
+    """Tell whether an instant is one: in the years 1 to 9999."""
+    return -62_135_596_800 <= message.seconds <= _FURTHEST
 
 
 def duration(microseconds: int) -> Duration:

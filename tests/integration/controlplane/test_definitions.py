@@ -84,6 +84,12 @@ async def test_one_name_twice_in_a_request_is_refused(calls: Calls) -> None:
     assert fields_of(refusal) == ["name"]
 
 
+async def test_text_that_no_database_takes_is_refused(calls: Calls) -> None:
+    strange = '{"name":"x","command":"y","description":"\\ud800"}'
+    await refused(calls.apply(strange), "JOB_INVALID")
+    assert (await calls.info()).term == 1
+
+
 async def test_too_many_documents_are_refused(calls: Calls) -> None:
     refusal = await refused(
         calls.apply(*["{}"] * (MAX_DOCUMENTS + 1)), "INVALID_ARGUMENT"

@@ -224,17 +224,18 @@ class Daemon:
     async def _wind_down(self, link: LeaderLink) -> None:
         log.info("stopping")
         self.session.close()
-        await self.functions.stop(FUNCTION_SECONDS)
         if self._settings.ephemeral:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(KILL_SECONDS):
                     await self.processes.kill_all()
+        await self.functions.stop(FUNCTION_SECONDS)
         await self.journal.settle()
         if link.is_connected:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TELL_SECONDS):
                     await self.session.told()
-        await self.processes.dismiss(kill=self._settings.ephemeral)
+        if not self._settings.ephemeral:
+            await self.processes.dismiss()
         is_over = not self.session.registry.held
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PART_SECONDS):

@@ -10,6 +10,7 @@ repaired.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -57,7 +58,7 @@ class Core:
         self._fleet = Fleet(self.live, self._executions)
         self._is_new = True
         # Workers with a stream and perhaps a free slot, in the order of their turn.
-        self._turns: dict[str, Session] = {}
+        self._turns: deque[Session] = deque()
         self._take: Mapping[type, Callable[[Draft, Any], object]] = {
             ApplyJobs: self._definitions.apply,
             DeleteJob: self._definitions.delete,
@@ -119,41 +120,35 @@ class Core:
             elif one.name not in jobs:
                 key = (request.namespace, request.workspace, one.name)
                 jobs[one.name] = self._definitions.require(key)
-        return tuple(
-            self._submit_one(draft, request, one, jobs.get(one.name))
-            for one in request.submissions
-        )
-
-    def _submit_one(
-        self, draft: Draft, request: Submit, one: Submission, job: Job | None
-    ) -> str:
-        if one.request_id:
-            known = self.live.requests.get((request.namespace, one.request_id))
-            if known is not None:
-                return known
-            self._remember_request(request.namespace, one.request_id, one.id)
-        spec = one.spec if job is None else job.spec
-        assert spec is not None
-        self._executions.create(
-            draft,
-            spec,
-            job,
-            one.params,
-            Origin(
-                id=one.id,
-                trigger=request.trigger,
-                requested_by=request.requested_by,
-                scheduled_for=max(one.not_before or draft.now, draft.now),
-                request_id=one.request_id,
-            ),
-        )
-        return one.id
-
-    def _remember_request(self, namespace: str, request_id: str, id_: str) -> None:
+        trigger, requested_by = request.trigger, request.requested_by
+        create, now = self._executions.create, draft.now
+        ids = []
+        for one in request.submissions:
+            known = self._known_request(request.namespace, one)
+            if known is None:
+                job = jobs.get(one.name)
+                spec = one.spec if job is None else job.spec
+                assert spec is not None
+                due = max(one.not_before or now, now)
+                create(
+                    draft,
+                    spec,
+                    job,
+                    one.params,
+                    Origin(one.id, trigger, requested_by, due, "", one.request_id),
+                )
+            ids.append(known or one.id)
         requests = self.live.requests
-        requests[(namespace, request_id)] = id_
-        if len(requests) > _REQUESTS_KEPT:
-            del requests[next(iter(requests))]
+        while len(requests) > _REQUESTS_KEPT:
+            requests.popitem(last=False)
+        return tuple(ids)
+
+    def _known_request(self, namespace: str, one: Submission) -> str | None:
+        """Return the execution that this request id has created, or remember it."""
+        if one.request_id is None:
+            return None
+        first = self.live.requests.setdefault((namespace, one.request_id), one.id)
+        return None if first is one.id else first
 
     def _cancel(self, draft: Draft, request: Cancel) -> tuple[str, ...]:
         if request.job is not None:
@@ -178,7 +173,9 @@ class Core:
 
     def _open_session(self, draft: Draft, hello: OpenSession) -> str:
         session = self._fleet.open(draft, hello)
-        self._turns[session.id] = session
+        if not session.has_turn:
+            session.has_turn = True
+            self._turns.append(session)
         return session.id
 
     def _place(self, draft: Draft) -> None:
@@ -189,7 +186,7 @@ class Core:
         turns = self._turns
         done: list[Session] = []
         while turns:
-            session = turns.pop(next(iter(turns)))
+            session = turns.popleft()
             free = session.free_slots
             while free > 0:
                 execution = waiting.take(session)
@@ -201,10 +198,12 @@ class Core:
                 if turns:
                     break
             if free > 0:
-                turns[session.id] = session
+                turns.append(session)
             elif session.stream is not None:
                 done.append(session)
-        turns.update((session.id, session) for session in done)
+            else:
+                session.has_turn = False
+        turns.extend(done)
 
     def _wake_at(self) -> int | None:
         times = (

@@ -6,6 +6,7 @@ in the store only, so memory follows the work at hand and not the history.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -139,6 +140,8 @@ class Session:
     version: str = ""
     # Which stream carries it now; `None` while it has none.
     stream: int | None = None
+    # It stands in the line of workers that free slots are filled from.
+    has_turn: bool = False
     connected_at: int = 0
     last_seen: int
     leases: dict[int, Execution] = field(default_factory=dict)
@@ -166,7 +169,7 @@ class Live:
     sessions: dict[str, Session] = field(default_factory=dict)
     sessions_by_worker: dict[str, Session] = field(default_factory=dict)
     # (namespace, request id) to execution id: repeated requests, newest last.
-    requests: dict[tuple[str, str], str] = field(default_factory=dict)
+    requests: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
 
     def job_of(self, execution: Execution) -> Job | None:
         """Return the stored job behind an execution, if it (still) has one."""

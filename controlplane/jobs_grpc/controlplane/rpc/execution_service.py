@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from grpc.aio import ServicerContext
@@ -24,11 +24,11 @@ from jobs_grpc.controlplane.leader.specs import document_from_json, spec_of
 from jobs_grpc.controlplane.storage.store import ExecutionFilter, Store
 from jobs_grpc.jobfile import validate_params
 from jobs_grpc.v1 import execution_service_pb2 as pb
-from jobs_grpc.v1.execution_pb2 import Trigger
+from jobs_grpc.v1.execution_pb2 import ExecutionState, Trigger
 from jobs_grpc.v1.execution_service_pb2_grpc import ExecutionServiceServicer
 from jobs_grpc.wire.channel import MAX_SUBMISSIONS
 from jobs_grpc.wire.states import STATE_WORDS, TRIGGER_WORDS
-from jobs_grpc.wire.time import microseconds
+from jobs_grpc.wire.time import is_valid, microseconds
 
 from . import convert
 from .following import Following
@@ -96,12 +96,12 @@ class ExecutionService(ExecutionServiceServicer):
             if not ids[number]
         ]
         if fresh:
-            trigger = request.submissions[0].trigger or Trigger.TRIGGER_API
+            trigger = _trigger(request.submissions)
             created = await self._leader.submit(
                 Submit(
                     namespace=namespace,
                     workspace=workspace,
-                    trigger=TRIGGER_WORDS[trigger],
+                    trigger=trigger,
                     requested_by=principal().name,
                     submissions=tuple(one for _, one in fresh),
                 )
@@ -128,7 +128,7 @@ class ExecutionService(ExecutionServiceServicer):
                 namespace=convert.namespace_of(request.namespace),
                 workspace=request.workspace,
                 job=request.job,
-                states=tuple(STATE_WORDS[state] for state in request.states if state),
+                states=_states(request.states),
                 before=before,
             ),
             limit,
@@ -194,17 +194,27 @@ class ExecutionService(ExecutionServiceServicer):
         self, one: pb.Submission, id_: str, known: _KnownJobs
     ) -> Submission:
         name, spec = one.job, None
-        if one.WhichOneof("subject") == "document_json":
+        if not name:
             spec = spec_of(
                 read_document(one.document_json, origin="", namespace=known.namespace)
             )
+            if spec.namespace != known.namespace:
+                raise InvalidError(
+                    f'the document is of namespace "{spec.namespace}", the request of'
+                    f' "{known.namespace}"',
+                    hint="submit it with a request for its own namespace",
+                    field="document_json",
+                )
         if spec is None and not one.params:
             params = known.defaults_of(name)
         else:
             params = _checked(spec or known.spec_of(name), dict(one.params))
-        not_before = (
-            microseconds(one.not_before) if one.HasField("not_before") else None
-        )
+        not_before = None
+        if one.HasField("not_before"):
+            if not is_valid(one.not_before):
+                message = "not_before is no instant of the years 1 to 9999"
+                raise InvalidError(message, field="not_before")
+            not_before = microseconds(one.not_before)
         return Submission(id_, params, name, spec, not_before, one.request_id or None)
 
 
@@ -236,6 +246,20 @@ def _checked(spec: JobSpec | None, given: Mapping[str, str]) -> Mapping[str, Any
     if not given and not spec.has_declared_params:
         return spec.params
     return validate_params(document_from_json(spec.document_json), given)
+
+
+def _trigger(submissions: Sequence[pb.Submission]) -> str:
+    given = submissions[0].trigger or Trigger.TRIGGER_API
+    if given not in TRIGGER_WORDS:
+        raise InvalidError(f"there is no trigger of number {given}", field="trigger")
+    return TRIGGER_WORDS[given]
+
+
+def _states(wanted: Sequence[ExecutionState.ValueType]) -> tuple[str, ...]:
+    for state in wanted:
+        if state and state not in STATE_WORDS:
+            raise InvalidError(f"there is no state of number {state}", field="states")
+    return tuple(STATE_WORDS[state] for state in wanted if state)
 
 
 def _mint(count: int) -> Iterator[str]:

@@ -36,7 +36,7 @@ class ManyRows:
     handful of texts and no more.
     """
 
-    SIZES: Final = (128, 16, 1)
+    SIZES: Final = (512, 64, 8, 1)
 
     def __init__(self, statement: str) -> None:
         row = _ROW.search(statement)

@@ -128,32 +128,37 @@ class ProcessRunner:
         self._tasks.start(self._release(attempt.fence), name=f"release-{attempt.fence}")
 
     async def kill_all(self) -> None:
-        """End every process tree, without patience; return when all have ended."""
+        """End every process tree, without patience, and the keeper after them.
+
+        Returns when all have ended. The orders are given at once: whoever gives up
+        waiting takes nothing back.
+        """
+        self._is_leaving = True
         link = self._link
         if link is None:
             return
         for attempt in self._attempts.values():
             attempt.stop_reason = attempt.stop_reason or "the worker is stopping"
+        orders = [
+            self._end_tree(link, attempt, HURRIED_GRACE_SECONDS)
+            for attempt in self._attempts.values()
+        ]
         try:
-            await asyncio.gather(
-                *(
-                    self._end_tree(link, attempt, HURRIED_GRACE_SECONDS)
-                    for attempt in self._attempts.values()
-                )
-            )
+            # The one word for all goes first: a keeper that is still busy when we are
+            # gone has heard it, and those below only shorten the grace.
+            await asyncio.gather(link.shutdown(kill=True), *orders)
         except KeeperError as error:
             log.warning("the keeper did not take the order to end: %s", error)
         while self._attempts:
             self._emptied.clear()
             await self._emptied.wait()
 
-    async def dismiss(self, *, kill: bool) -> None:
-        """Let the keeper leave, unless attempts run on; with `kill`, in any case."""
+    async def dismiss(self) -> None:
+        """Let the keeper leave, unless attempts run on for the next process of ours."""
         self._is_leaving = True
         if self._link is not None:
-            # Refused: attempts run, for the next process of this worker.
             with contextlib.suppress(KeeperError):
-                await self._link.shutdown(kill=kill)
+                await self._link.shutdown()
 
     async def close(self) -> None:
         """Let go of the keeper; it and its processes go on."""
@@ -263,6 +268,8 @@ class ProcessRunner:
             return
         assert self.listener is not None
         result = result_of(record, timeout_seconds=timeout)
+        if result.outcome is Outcome.CANCELLED and attempt.stop_reason is not None:
+            result = result._replace(error=attempt.stop_reason)
         self.listener.ended(attempt, result, is_durable=True)
 
     def _end_here(self, attempt: Attempt, outcome: Outcome, words: str) -> None:

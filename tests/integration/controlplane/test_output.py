@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from jobs_grpc.v1 import execution_service_pb2 as pb
+from jobs_grpc.v1.execution_pb2 import OutputStream
+from jobs_grpc.wire.states import STATE_WORDS
+from support.calls import Calls, refused
+from support.scripted_worker import OutputPusher, ScriptedWorker
+
+
+class Follower:
+    """A follower that gathers what it is sent."""
+
+    def __init__(self, calls: Calls, id_: str, **fields: Any) -> None:
+        request = pb.FollowOutputRequest(execution_id=id_, **{"follow": True, **fields})
+        self.data = b""
+        self.gaps: list[tuple[int, int]] = []
+        self.end: pb.FollowOutputResponse.End | None = None
+        self._task = asyncio.create_task(self._follow(calls, request))
+
+    async def _follow(self, calls: Calls, request: pb.FollowOutputRequest) -> None:
+        async for message in calls.executions.FollowOutput(request):
+            kind = message.WhichOneof("event")
+            if kind == "piece":
+                self.data += message.piece.data
+            elif kind == "gap":
+                self.gaps.append((message.gap.offset, message.gap.length))
+            else:
+                self.end = message.end
+
+    async def until(self, data: bytes) -> None:
+        async with asyncio.timeout(10):
+            while self.data != data:
+                assert data.startswith(self.data)
+                await asyncio.sleep(0.005)
+
+    async def ended(self) -> pb.FollowOutputResponse.End:
+        async with asyncio.timeout(10):
+            await self._task
+        assert self.end is not None
+        return self.end
+
+
+@pytest.fixture(autouse=True)
+async def backup(calls: Calls) -> None:
+    await calls.apply({"name": "backup", "command": "true"})
+
+
+async def test_output_is_followed_live_to_its_end_and_read_again_after(
+    calls: Calls,
+) -> None:
+    id_ = await calls.run()
+    early = Follower(calls, id_)
+    async with ScriptedWorker(calls) as worker:
+        lease = await worker.lease()
+        await worker.start(lease.fence)
+        output = OutputPusher(calls)
+        assert (await output.push(lease, 0, b"one\n")).offset == 4
+        await early.until(b"one\n")
+        late = Follower(calls, id_)
+        await output.push(lease, 4, b"two\n", stream="stderr")
+        for follower in (early, late):
+            await follower.until(b"one\ntwo\n")
+        assert early.end is None
+        await worker.finish(lease.fence, output_bytes=8, exit_code=0)
+        await output.close()
+    for follower in (
+        early,
+        late,
+        Follower(calls, id_),
+        Follower(calls, id_, follow=False),
+    ):
+        end = await follower.ended()
+        assert follower.data == b"one\ntwo\n"
+        assert (end.log_complete, end.next_offset) == (True, 8)
+        assert STATE_WORDS[end.execution.state] == "succeeded"
+
+
+async def test_output_is_read_from_an_offset_and_by_stream(calls: Calls) -> None:
+    id_ = await calls.run()
+    async with ScriptedWorker(calls) as worker:
+        lease = await worker.lease()
+        output = OutputPusher(calls)
+        await output.push(lease, 0, b"out1")
+        await output.push(lease, 4, b"err1", stream="stderr")
+        await output.push(lease, 8, b"out2")
+        await output.close()
+        await worker.start(lease.fence)
+        await worker.finish(lease.fence, output_bytes=12)
+    rest = Follower(calls, id_, from_offset=6)
+    await rest.ended()
+    assert rest.data == b"r1out2"
+    errors = Follower(calls, id_, streams=[OutputStream.OUTPUT_STREAM_STDERR])
+    await errors.ended()
+    assert errors.data == b"err1"
+
+
+async def test_chunks_that_come_twice_or_too_early_are_answered_with_the_offset(
+    calls: Calls,
+) -> None:
+    await calls.run()
+    async with ScriptedWorker(calls) as worker:
+        lease = await worker.lease()
+        output = OutputPusher(calls)
+        assert (await output.push(lease, 0, b"abc")).offset == 3
+        assert (await output.push(lease, 0, b"abc")).offset == 3
+        assert (await output.push(lease, 10, b"xyz")).offset == 3
+        assert (await output.push(lease, 2, b"cde")).offset == 5
+        await output.close()
+
+
+async def test_a_cancelled_execution_that_never_ran_has_an_end_without_output(
+    calls: Calls,
+) -> None:
+    id_ = await calls.run()
+    follower = Follower(calls, id_)
+    await asyncio.sleep(0.05)
+    await calls.cancel(execution_id=id_)
+    end = await follower.ended()
+    assert (follower.data, end.next_offset) == (b"", 0)
+    assert STATE_WORDS[end.execution.state] == "cancelled"
+
+
+async def test_output_of_what_is_not_there_is_refused(calls: Calls) -> None:
+    async def follow(id_: str, **fields: str) -> None:
+        request = pb.FollowOutputRequest(execution_id=id_, **fields)
+        async for _ in calls.executions.FollowOutput(request):
+            pass
+
+    await refused(follow("ffff-none"), "EXECUTION_NOT_FOUND")
+    id_ = await calls.run()
+    await refused(follow(id_, namespace="ops"), "EXECUTION_NOT_FOUND")
+    await refused(follow("f"), "INVALID_ARGUMENT")
