@@ -119,7 +119,7 @@ async def refused(
     call: Awaitable[object], reason: str, *, code: grpc.StatusCode | None = None
 ) -> Refusal:
     """Await a call that must be refused for `reason`; return what was said."""
-    with pytest.raises(grpc.RpcError) as error:
+    with pytest.raises(aio.AioRpcError) as error:
         await call
     refusal = from_error(error.value)
     assert ErrorReason.Name(refusal.reason) == f"ERROR_REASON_{reason}", refusal

@@ -67,7 +67,7 @@ def apply(*specs: JobSpec, source: str = "api", validate_only: bool = False) -> 
 def submission(
     name: str = "backup",
     *,
-    id: str = "",
+    id_: str = "",
     spec: JobSpec | None = None,
     params: Mapping[str, Any] | None = None,
     not_before: int | None = None,
@@ -75,7 +75,7 @@ def submission(
 ) -> Submission:
     """Return a submission; an ad hoc one if there is a spec."""
     return Submission(
-        id=id or f"execution-{next(_numbers)}",
+        id=id_ or f"execution-{next(_numbers)}",
         params=params or {},
         name="" if spec else name,
         spec=spec,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from jobs_grpc.controlplane.core.effects import Fact
 from jobs_grpc.controlplane.leader.leader import Leader
@@ -16,6 +16,7 @@ from jobs_grpc.controlplane.rpc.server import Parts, Server
 from jobs_grpc.controlplane.storage.sqlite import SqliteStore
 from jobs_grpc.runtime.clock import SystemClock
 from support.calls import Calls
+from support.until import until
 
 
 class Plane:
@@ -57,9 +58,7 @@ class Plane:
         self._start(self.output.run())
         if self._leads:
             self._start(self.leader.run())
-            async with asyncio.timeout(10):
-                while not self.leader.term:
-                    await asyncio.sleep(0.001)
+            await until(lambda: bool(self.leader.term))
         stack.push_async_callback(self._stop)
         self.calls = Calls(self.address)
         stack.push_async_callback(self.calls.close)
@@ -72,8 +71,8 @@ class Plane:
         self.leader.outboxes.send_all_away("the control plane stops", 0.5)
         await self._server.stop(0.1)
 
-    def _start(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
 
         async def end() -> None:
             task.cancel()

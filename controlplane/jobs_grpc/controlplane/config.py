@@ -121,7 +121,7 @@ def from_process(arguments: Sequence[str]) -> Settings:
 
 def _address_problem(address: str) -> str:
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit() or not 0 <= int(port) <= 65_535:
+    if not colon or not port.isdecimal() or not 0 <= int(port) <= 65_535:
         return f'--addr: "{address}" is no HOST:PORT, such as {DEFAULT_ADDRESS}'
     plain = host.strip("[]")
     if plain == "localhost":

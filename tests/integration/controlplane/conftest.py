@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from support.calls import Calls
 from support.plane import Plane
+from support.until import until
 
 
 @pytest.fixture
@@ -18,9 +20,13 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
         yield made
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     assert left == []
-    async with asyncio.timeout(5):
-        while [t for t in threading.enumerate() if t.name.startswith("sqlite-")]:
-            await asyncio.sleep(0.01)
+    await until(
+        lambda: (
+            not any(
+                thread.name.startswith("sqlite-") for thread in threading.enumerate()
+            )
+        )
+    )
 
 
 @pytest.fixture

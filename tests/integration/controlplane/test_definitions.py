@@ -201,10 +201,9 @@ async def test_decisions_are_listed_with_what_became_of_them(calls: Calls) -> No
     assert skipped.holder == started.execution_id
     execution = await calls.execution(started.execution_id)
     assert execution.scheduled_for == started.due_at
+    bounds: dict[str, Any] = {"from": started.due_at, "to": skipped.due_at}
     page = await calls.schedules.ListDecisions(
-        schedules.ListDecisionsRequest(
-            job="backup", to=skipped.due_at, page_size=1, **{"from": started.due_at}
-        )
+        schedules.ListDecisionsRequest(job="backup", page_size=1, **bounds)
     )
     assert [one.due_at for one in page.decisions] == [started.due_at]
     older = await calls.schedules.ListDecisions(

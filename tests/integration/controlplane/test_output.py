@@ -126,7 +126,7 @@ async def test_a_cancelled_execution_that_never_ran_has_an_end_without_output(
 
 
 async def test_output_of_what_is_not_there_is_refused(calls: Calls) -> None:
-    async def follow(id_: str, **fields: str) -> None:
+    async def follow(id_: str, **fields: Any) -> None:
         request = pb.FollowOutputRequest(execution_id=id_, **fields)
         async for _ in calls.executions.FollowOutput(request):
             pass

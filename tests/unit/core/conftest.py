@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
+
 from support.stage import Stage
 
 # Not in the checkout: pytest takes the folder there for tests, with a warning, and

@@ -46,7 +46,7 @@ def cancel_job(name: str = "backup") -> Cancel:
 
 def test_a_submission_is_answered_with_ids_in_its_order(stage: Stage) -> None:
     stage.apply()
-    ids = stage.submit(submission(id="b"), submission(id="a"), submission(id="c"))
+    ids = stage.submit(submission(id_="b"), submission(id_="a"), submission(id_="c"))
     assert ids == ["b", "a", "c"]
     assert [row.id for row in stage.rows()] == ids
     assert len(stage.core.live.executions) == 3

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jobs_grpc.controlplane.core.effects import (
@@ -41,14 +43,14 @@ def cancel(stage: Stage, execution_id: str) -> None:
     stage.ask(Cancel(namespace=NAMESPACE, execution_id=execution_id, reason="by alice"))
 
 
-def leased(stage: Stage, **keys: object) -> tuple[str, Session, int]:
+def leased(stage: Stage, **keys: Any) -> tuple[str, Session, int]:
     """Return an execution, the session that has it, and its fence."""
     (id_,) = stage.submit_ad_hoc(**keys)
     session = stage.connect()
     return id_, session, stage.leases()[-1].fence
 
 
-def started(stage: Stage, **keys: object) -> tuple[str, Session, int]:
+def started(stage: Stage, **keys: Any) -> tuple[str, Session, int]:
     id_, session, fence = leased(stage, **keys)
     stage.start(session, fence)
     return id_, session, fence

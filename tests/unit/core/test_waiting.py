@@ -15,7 +15,7 @@ from support.stage import Stage
 
 def drain(stage: Stage, session: Session, count: int) -> list[str]:
     """Let a worker run `count` executions to their end; return their ids in order."""
-    done = []
+    done: list[str] = []
     while len(done) < count:
         fence, execution = next(iter(session.leases.items()))
         done.append(execution.id)

@@ -13,6 +13,7 @@ from jobs_grpc.controlplane.leader.folder import JobsFolder, Pass
 from jobs_grpc.controlplane.leader.journal import NotLeadingError
 from support.jobs import apply, key, spec
 from support.reign import Reign
+from support.until import until
 
 
 def write(path: Path, *documents: dict[str, Any] | str) -> None:
@@ -292,16 +293,12 @@ async def test_the_loop_survives_trouble_and_says_it_once(
     await asyncio.sleep(0.1)
     assert len([one for one in caplog.records if "No such file" in one.message]) == 1
     write(place / "a.yaml", job("a"))
-    async with asyncio.timeout(5):
-        while names(reign) != {"a"}:
-            await asyncio.sleep(0.01)
+    await until(lambda: names(reign) == {"a"})
     await reign.end()
     write(place / "b.yaml", job("b"))
     await asyncio.sleep(0.05)
     await reign.begin()
-    async with asyncio.timeout(5):
-        while names(reign) != {"a", "b"}:
-            await asyncio.sleep(0.01)
+    await until(lambda: names(reign) == {"a", "b"})
     loop.cancel()
     await asyncio.wait([loop])
     assert loop.cancelled()

@@ -22,6 +22,7 @@ from jobs_grpc.runtime.clock import SystemClock
 from support.clock import FakeClock
 from support.gated_store import GatedStore
 from support.jobs import apply, hello, key, spec, submission, submit
+from support.until import until
 
 
 class Desk:
@@ -258,9 +259,7 @@ async def test_due_times_are_met_in_real_time() -> None:
     desk = Desk(SystemClock())
     async with desk.running():
         await desk.journal.submit(apply(spec(schedule="every 1s", overlap="allow")))
-        async with asyncio.timeout(5):
-            while not desk.store._decisions:
-                await asyncio.sleep(0.01)
+        await until(lambda: bool(desk.store._decisions))
         (row,) = desk.store._decisions.values()
         assert 0 <= row.decided_at - row.due_at < 500_000
 

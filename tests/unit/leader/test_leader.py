@@ -16,6 +16,7 @@ from support.clock import FakeClock
 from support.gated_store import GatedStore
 from support.jobs import NAMESPACE, apply, key, spec, submission, submit
 from support.reign import Reign
+from support.until import until
 
 
 @asynccontextmanager
@@ -34,9 +35,7 @@ async def running(store: GatedStore) -> AsyncIterator[tuple[Leader, list[bool]]]
 
 async def term_of(leader: Leader, term: int) -> None:
     """Wait until a term (or a later one) has begun."""
-    async with asyncio.timeout(10):
-        while leader.term < term:
-            await asyncio.sleep(0.005)
+    await until(lambda: leader.term >= term)
 
 
 async def test_a_failed_commit_is_followed_by_a_term_that_knows_what_is_committed(

@@ -26,7 +26,7 @@ from jobs_grpc.controlplane.core.execution import Execution
 from jobs_grpc.controlplane.core.states import Move, State
 from jobs_grpc.controlplane.telemetry import EventLog, configure_logging
 from jobs_grpc.controlplane.telemetry.lines import DESCRIPTIONS, SILENT
-from support.jobs import NOON, SECOND, key, result, spec
+from support.jobs import NOON, SECOND, key, result
 from support.stage import Stage
 
 

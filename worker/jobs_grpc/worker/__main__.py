@@ -7,7 +7,7 @@ import sys
 
 from jobs_grpc.worker.config import SettingsError, read_settings
 from jobs_grpc.worker.functions.catalogue import CatalogueError
-from jobs_grpc.worker.identity import DirectoryTakenError
+from jobs_grpc.worker.identity import DirectoryTakenError, DirectoryUnusableError
 from jobs_grpc.worker.keeper_link import KeeperError
 from jobs_grpc.worker.worker import Worker
 
@@ -25,11 +25,8 @@ def main() -> int:
         worker.run()
     except DirectoryTakenError as error:
         return _fail(str(error), CONFLICT)
-    except KeeperError as error:
+    except (DirectoryUnusableError, KeeperError) as error:
         return _fail(str(error), FAILED)
-    except OSError as error:
-        data = worker.settings.data
-        return _fail(f"cannot use the data directory {data}: {error}", FAILED)
     return 0
 
 

@@ -129,7 +129,7 @@ class Daemon:
         Raises:
             DirectoryTakenError: another worker runs on the data directory.
             KeeperError: the keeper cannot be reached or started.
-            OSError: the data directory cannot be used.
+            DirectoryUnusableError: it cannot be read or written.
         """
         self.identity.take()
         try:

@@ -30,6 +30,13 @@ class DirectoryTakenError(Exception):
         )
 
 
+class DirectoryUnusableError(Exception):
+    """The data directory cannot be read or written."""
+
+    def __init__(self, directory: Path, error: OSError) -> None:
+        super().__init__(f"cannot use the data directory {directory}: {error}")
+
+
 class Identity:
     """The identity in a data directory. `take` it first, `release` it last."""
 
@@ -46,8 +53,14 @@ class Identity:
 
         Raises:
             DirectoryTakenError: another process was first.
-            OSError: the directory cannot be used.
+            DirectoryUnusableError: it cannot be read or written.
         """
+        try:
+            self._take()
+        except OSError as error:
+            raise DirectoryUnusableError(self._directory, error) from error
+
+    def _take(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(self._directory / _LOCK, flags, 0o600)

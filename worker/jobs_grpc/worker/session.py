@@ -65,6 +65,7 @@ ANNOUNCE_SECONDS: Final = 0.003
 # Acknowledgements come with the leader's commit; this long without means that one was
 # lost, which should not happen on a living stream.
 RESEND_SECONDS: Final = 30.0
+CLOSING: Final = "the worker is stopping"
 
 
 class Session:
@@ -109,7 +110,10 @@ class Session:
                 continue
             attempt = Attempt.of_lease(lease)
             self.registry.add(attempt)
-            self._waiting.append(attempt)
+            if self._is_closing:
+                self._end_unbegun(attempt, CLOSING)
+            else:
+                self._waiting.append(attempt)
         self._pump()
 
     def cancelled(self, fence: int, reason: str) -> None:
@@ -294,7 +298,7 @@ class Session:
         self._is_closing = True
         for attempt in tuple(self.registry.held.values()):
             if attempt.state in UNBEGUN:
-                self._end_unbegun(attempt, "the worker is stopping")
+                self._end_unbegun(attempt, CLOSING)
 
     # ---------------------------------------------------------------------------------
 

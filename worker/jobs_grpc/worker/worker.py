@@ -72,6 +72,7 @@ class Worker:
 
         Raises:
             DirectoryTakenError: another worker runs on the data directory.
+            DirectoryUnusableError: it cannot be read or written.
             KeeperError: the keeper cannot be reached or started.
         """
         # gRPC costs 100 ms to import; a program that only marks functions needs none.

@@ -21,7 +21,8 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 from jobs_grpc.runtime.backoff import Backoff
@@ -72,8 +73,10 @@ class ProcessRunner:
         base_environment: Mapping[str, str],
         clock: Clock,
         outputs: Outputs,
+        open_link: Callable[[Path], Awaitable[KeeperLink]] = KeeperLink.open,
     ) -> None:
         self.listener: Listener | None = None
+        self._open_link = open_link
         self._places = places
         self._base = dict(base_environment)
         self._clock = clock
@@ -82,8 +85,11 @@ class ProcessRunner:
         self._tasks = Supervisor()
         # Begun here and not ended, by fence.
         self._attempts: dict[int, Attempt] = {}
-        # Asked for and not answered.
-        self._asked: dict[int, StartRequest] = {}
+        # Those of them that the keeper has said it has.
+        self._known: set[int] = set()
+        # Starts and releases that broke off with a connection.
+        self._unanswered: dict[int, StartRequest] = {}
+        self._unreleased: set[int] = set()
         self._timeouts: dict[int, float] = {}
         self._emptied = asyncio.Event()
         self._is_leaving = False
@@ -92,7 +98,7 @@ class ProcessRunner:
 
     async def open(self) -> list[AttemptStatus]:
         """Reach the keeper, starting one if there is none; return what it holds."""
-        self._link = await KeeperLink.open(self._places.keeper)
+        self._link = await self._open_link(self._places.keeper)
         return await self._link.list()
 
     async def run(self) -> None:
@@ -109,6 +115,7 @@ class ProcessRunner:
     def adopt(self, attempt: Attempt, status: AttemptStatus) -> None:
         """Take over an attempt that runs under the keeper already."""
         self._attempts[attempt.fence] = attempt
+        self._known.add(attempt.fence)
         self._outputs.track(attempt, self._places.spool(attempt.fence))
         self._outputs.grown(attempt.fence, status.output_bytes)
 
@@ -211,20 +218,20 @@ class ProcessRunner:
 
     async def _ask(self, attempt: Attempt, request: StartRequest) -> None:
         assert self._link is not None
-        self._asked[attempt.fence] = request
         # Before the answer: the first output may be announced ahead of it.
         self._outputs.track(attempt, self._places.spool(attempt.fence))
         try:
             answer = await self._link.start(request)
         except KeeperLostError:
+            self._unanswered[attempt.fence] = request
             return  # whether it began is for the next listing to say
         except (KeeperError, ProtocolError) as error:
             answer = StartFailed(fence=attempt.fence, error=str(error))
-        self._asked.pop(attempt.fence, None)
         if attempt.fence not in self._attempts:
             return  # its end was heard of first
         match answer:
             case Started():
+                self._known.add(attempt.fence)
                 assert self.listener is not None
                 self.listener.started(attempt, answer.started_at_us, answer.pid)
                 if attempt.stop_reason is not None:
@@ -257,7 +264,7 @@ class ProcessRunner:
             directory = self._places.attempt(fence)
             await loop.run_in_executor(None, shutil.rmtree, directory, True)
         except KeeperError:
-            pass  # the next process of this worker finds it and forgets it
+            self._unreleased.add(fence)
 
     # Ends -----------------------------------------------------------------------------
 
@@ -285,6 +292,7 @@ class ProcessRunner:
 
     def _drop(self, fence: int) -> Attempt | None:
         attempt = self._attempts.pop(fence, None)
+        self._known.discard(fence)
         if not self._attempts:
             self._emptied.set()
         return attempt
@@ -313,21 +321,29 @@ class ProcessRunner:
                 return
 
     def _compare(self, statuses: Iterable[AttemptStatus]) -> None:
+        """Put what a new connection says beside what is held here."""
         found = {status.fence: status for status in statuses}
-        for fence, attempt in tuple(self._attempts.items()):
-            status = found.get(fence)
-            request = self._asked.pop(fence, None)
-            if status is None and request is not None:
-                self._tasks.start(self._ask(attempt, request), name=f"again-{fence}")
-            elif status is None:
+        unanswered, self._unanswered = self._unanswered, {}
+        for fence in (*self._known, *unanswered):
+            attempt, status = self._attempts.get(fence), found.get(fence)
+            if attempt is None:
+                continue
+            if status is not None:
+                self._compare_one(attempt, status)
+            elif fence in unanswered:
+                again = self._ask(attempt, unanswered[fence])
+                self._tasks.start(again, name=f"again-{fence}")
+            else:
                 words = "the keeper of the process was lost, and its record with it"
                 self._end_here(attempt, Outcome.LOST, words)
-            elif status.record is not None:
-                self._exited(status.record)
-            else:
-                self._compare_running(attempt, status)
+        unreleased, self._unreleased = self._unreleased, set()
+        for fence in unreleased:
+            self._tasks.start(self._release(fence), name=f"release-{fence}")
 
-    def _compare_running(self, attempt: Attempt, status: AttemptStatus) -> None:
+    def _compare_one(self, attempt: Attempt, status: AttemptStatus) -> None:
+        if status.record is not None:
+            self._exited(status.record)
+            return
         self.adopt(attempt, status)
         assert self.listener is not None
         self.listener.started(attempt, status.started_at_us, status.pid)
