@@ -87,7 +87,9 @@ class ProcessRunner:
         self._attempts: dict[int, Attempt] = {}
         # Those of them that the keeper has said it has.
         self._known: set[int] = set()
-        # Starts and releases that broke off with a connection.
+        # Starts that wait for an answer, and what broke off with a connection.
+        self._asking: set[int] = set()
+        self._answered = asyncio.Event()
         self._unanswered: dict[int, StartRequest] = {}
         self._unreleased: set[int] = set()
         self._timeouts: dict[int, float] = {}
@@ -98,8 +100,8 @@ class ProcessRunner:
 
     async def open(self) -> list[AttemptStatus]:
         """Reach the keeper, starting one if there is none; return what it holds."""
-        self._link = await self._open_link(self._places.keeper)
-        return await self._link.list()
+        link = self._link = await self._open_link(self._places.keeper)
+        return await link.list()
 
     async def run(self) -> None:
         """Listen to the keeper, and to its successors, until cancelled."""
@@ -217,21 +219,25 @@ class ProcessRunner:
         )
 
     async def _ask(self, attempt: Attempt, request: StartRequest) -> None:
-        assert self._link is not None
+        fence = attempt.fence
         # Before the answer: the first output may be announced ahead of it.
-        self._outputs.track(attempt, self._places.spool(attempt.fence))
+        self._outputs.track(attempt, self._places.spool(fence))
+        self._asking.add(fence)
         try:
-            answer = await self._link.start(request)
+            answer = await self._require_link().start(request)
         except KeeperLostError:
-            self._unanswered[attempt.fence] = request
+            self._unanswered[fence] = request
             return  # whether it began is for the next listing to say
         except (KeeperError, ProtocolError) as error:
-            answer = StartFailed(fence=attempt.fence, error=str(error))
-        if attempt.fence not in self._attempts:
+            answer = StartFailed(fence=fence, error=str(error))
+        finally:
+            self._asking.discard(fence)
+            self._answered.set()
+        if fence not in self._attempts:
             return  # its end was heard of first
         match answer:
             case Started():
-                self._known.add(attempt.fence)
+                self._known.add(fence)
                 assert self.listener is not None
                 self.listener.started(attempt, answer.started_at_us, answer.pid)
                 if attempt.stop_reason is not None:
@@ -258,8 +264,7 @@ class ProcessRunner:
     async def _release(self, fence: int) -> None:
         loop = asyncio.get_running_loop()
         try:
-            assert self._link is not None
-            await self._link.forget(fence)
+            await self._require_link().forget(fence)
         except KeeperRefusedError:
             directory = self._places.attempt(fence)
             await loop.run_in_executor(None, shutil.rmtree, directory, True)
@@ -299,6 +304,11 @@ class ProcessRunner:
 
     # The link -------------------------------------------------------------------------
 
+    def _require_link(self) -> KeeperLink:
+        if self._link is None:
+            raise KeeperLostError("there is no keeper at the moment")
+        return self._link
+
     async def _listen(self) -> None:
         assert self._link is not None
         async for event in self._link.events():
@@ -310,21 +320,26 @@ class ProcessRunner:
 
     async def _reopen(self) -> None:
         backoff = Backoff(initial=0.1, cap=5.0)
+        known = frozenset(self._known)
         while True:
+            self._link = None
+            while self._asking:  # they have all failed, and are about to notice
+                self._answered.clear()
+                await self._answered.wait()
             try:
                 statuses = await self.open()
             except KeeperError as error:
                 log.error("cannot reach the keeper: %s", error)
                 await asyncio.sleep(backoff.next_delay())
             else:
-                self._compare(statuses)
+                self._compare(statuses, known)
                 return
 
-    def _compare(self, statuses: Iterable[AttemptStatus]) -> None:
-        """Put what a new connection says beside what is held here."""
+    def _compare(self, statuses: Iterable[AttemptStatus], known: Iterable[int]) -> None:
+        """Put what a new connection says beside what was known with the old one."""
         found = {status.fence: status for status in statuses}
         unanswered, self._unanswered = self._unanswered, {}
-        for fence in (*self._known, *unanswered):
+        for fence in (*known, *unanswered):
             attempt, status = self._attempts.get(fence), found.get(fence)
             if attempt is None:
                 continue
