@@ -27,6 +27,7 @@ from jobs_grpc.controlplane.storage.store import (
     StoreVersionError,
 )
 from support.jobs import NAMESPACE, NOON, created_row
+from support.small_disk import small_disk
 
 ALL = ExecutionFilter(NAMESPACE)
 
@@ -289,37 +290,24 @@ async def test_a_full_database_fails_the_commit_and_nothing_else(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB, where the tests may mount one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = os.geteuid() == 0 and (
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)],
-            capture_output=True,
-            check=False,
-        ).returncode
-        == 0
-    )
-    if not mounted:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as mounted:
+        yield mounted
 
 
 async def test_a_full_disk_fails_the_commit_and_leaves_a_store_that_works_later(
-    small_disk: Path,
+    disk: Path,
 ) -> None:
-    ballast = small_disk / "ballast"
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(512 * 1_024))
-    async with opened(small_disk / "data") as store:
+    async with opened(disk / "data") as store:
         term = await begin(store)
         last = await fill(store, term, 1)
         await still_stands(store, term, last)
         ballast.unlink()
         await store.commit(term, Changes(created=(created_row(last + 1),)))
         assert await begin(store) == term + 1
-    async with opened(small_disk / "data") as store:
+    async with opened(disk / "data") as store:
         assert len(await store.executions(ALL, 10_000)) == last + 1
 
 

@@ -17,6 +17,7 @@ from jobs_grpc.controlplane.core.rows import (
 )
 from jobs_grpc.controlplane.storage.memory import MemoryStore
 from jobs_grpc.controlplane.storage.sqlite import SqliteStore
+from jobs_grpc.controlplane.storage.statements import ManyRows
 from jobs_grpc.controlplane.storage.store import (
     DecisionFilter,
     ExecutionFilter,
@@ -249,7 +250,8 @@ async def test_nothing_is_lost_among_many_rows_of_one_commit(
     store: Store, term: int
 ) -> None:
     # Around the sizes of groups in which rows are bound.
-    for count in (1, 15, 16, 17, 127, 128, 129, 300):
+    sizes = {one + more for one in ManyRows.SIZES for more in (-1, 0, 1)} - {0}
+    for count in sorted(sizes):
         start = count * 1_000
         numbers = range(start, start + count)
         await store.commit(

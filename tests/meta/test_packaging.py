@@ -99,10 +99,7 @@ import jobs_grpc.client, jobs_grpc.jobfile, jobs_grpc.client.cli.main
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-@pytest.mark.parametrize(
-    ("module", "extra"), [("controlplane", "server"), ("worker", "worker")]
-)
-def test_a_missing_extra_says_what_to_install(module: str, extra: str) -> None:
+def test_a_missing_extra_says_what_to_install() -> None:
     program = f"""
 import runpy, sys
 class Absent:
@@ -110,14 +107,18 @@ class Absent:
         if name.split(".")[0] in {EXTRAS_ONLY!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
-sys.argv = ["{module}"]
-runpy.run_module("jobs_grpc.{module}", run_name="__main__")
+sys.argv = ["server"]
+runpy.run_module("jobs_grpc.controlplane", run_name="__main__")
 """
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert ended.returncode == 1
-    assert f"pip install 'jobs-grpc[{extra}]'" in ended.stderr
+    assert "pip install 'jobs-grpc[server]'" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

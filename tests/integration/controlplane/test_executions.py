@@ -115,7 +115,7 @@ async def test_a_thousand_are_accepted_at_once(calls: Calls, backup: None) -> No
     ("wrong", "reason"),
     [
         (pb.Submission(job="nobody"), "JOB_NOT_FOUND"),
-        (pb.Submission(), "JOB_NOT_FOUND"),
+        (pb.Submission(), "INVALID_ARGUMENT"),
         (pb.Submission(document_json="{"), "JOB_INVALID"),
         (pb.Submission(document_json='{"name":"x"}'), "JOB_INVALID"),
         (

@@ -140,6 +140,7 @@ async def test_the_private_directory_is_removed_when_all_is_acknowledged(
     await leader.end_of(fence)
     assert leader.log(fence).stdout == "700\n700\n"
     await gone(lambda: not any((host.data / "keeper/attempts").iterdir()))
+    await gone(lambda: not any((host.data / "outputs").iterdir()))
 
 
 async def test_a_start_waits_for_its_grant(leader: FakeLeader, host: Host) -> None:
@@ -205,7 +206,7 @@ async def test_a_line_reaches_the_leader_while_the_job_runs(
     os.mkfifo(gate)
     fence = leader.command(f"echo one; read x < {gate}; echo two")
     await leader.until(lambda: leader.log(fence).stdout == "one\n")
-    assert "started" in leader.kinds(fence)
+    await leader.until(lambda: "started" in leader.kinds(fence))
     await asyncio.to_thread(gate.write_text, "go\n")
     await leader.end_of(fence)
     assert leader.log(fence).stdout == "one\ntwo\n"

@@ -219,7 +219,12 @@ class CoreMachine(RuleBasedStateMachine):
             )
         )
 
-    @rule(count=st.integers(1, 4), idempotent=st.booleans(), priority=st.integers(1, 5))
+    @rule(
+        count=st.integers(1, 4),
+        idempotent=st.booleans(),
+        priority=st.integers(1, 5),
+        command=st.sampled_from(["true", "true", ["echo", "{{nobody}}"]]),
+    )
     def submit_ad_hoc(self, count: int, **keys: Any) -> None:
         self.send(submit(*(submission(spec=spec(**keys)) for _ in range(count))))
 

@@ -231,6 +231,27 @@ def test_a_schedule_renamed_after_the_clock_stepped_back_fires_nothing_twice(
     assert len(stage.rows()) == 11
 
 
+def test_another_rule_for_the_same_instant_does_not_start_it_again(
+    stage: Stage,
+) -> None:
+    stage.apply(schedule="every 10m", overlap="allow")
+    stage.live_through(600)
+    stage.now -= 5 * MINUTE
+    stage.apply(schedule="*/10 * * * *", overlap="allow")
+    stage.live_through(5 * 60)
+    assert outcomes(stage) == [(600, "started", ""), (600, "skipped", "duplicate")]
+
+
+def test_a_lease_in_the_step_of_the_decision_is_part_of_the_same_row(
+    stage: Stage,
+) -> None:
+    stage.apply(schedule="every 10s")
+    stage.connect()
+    changes = stage.wait(10).changes
+    assert [row.phase for row in changes.created] == ["leased"]
+    assert changes.moved == ()
+
+
 def test_the_params_of_a_schedule_win_over_the_defaults_of_the_job(
     stage: Stage,
 ) -> None:

@@ -122,6 +122,16 @@ def test_namespaces_do_not_share_request_ids(stage: Stage) -> None:
     assert first != second
 
 
+def test_request_ids_of_the_last_hundred_thousand_are_remembered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs_grpc.controlplane.core.core._REQUESTS_KEPT", 3)
+    stage.apply()
+    for number in range(5):
+        stage.submit(submission(request_id=f"r{number}"))
+    assert [one for _, one in stage.core.live.requests] == ["r2", "r3", "r4"]
+
+
 def test_a_later_instant_is_waited_for(stage: Stage) -> None:
     stage.apply()
     session = stage.connect()

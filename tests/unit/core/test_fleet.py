@@ -442,6 +442,16 @@ def test_a_superseded_attempt_is_to_be_ended(stage: Stage, phase: str) -> None:
     assert stage.row(id_).worker == "w2"
 
 
+def test_nobody_can_adopt_the_attempt_of_another_worker(stage: Stage) -> None:
+    id_, session, fence = started(stage)
+    stage.connect("w2", held=[Held(fence=fence, phase="running")])
+    assert stage.verdicts() == {fence: "cancel"}
+    stage.connect("w3", held=[Held(fence=fence, phase="finished")])
+    assert stage.verdicts() == {fence: "forget"}
+    assert stage.row(id_).session_id == session.id
+    assert stage.row(id_).state == "running"
+
+
 def test_a_result_that_is_known_is_to_be_forgotten(stage: Stage) -> None:
     _, session, fence = started(stage)
     stage.end(session, fence)
@@ -481,6 +491,7 @@ def test_a_started_attempt_that_may_run_twice_runs_again(stage: Stage) -> None:
     stage.report(session, Started(fence, NOON))
     stage.connect(held=[])
     assert (stage.row(id_).attempt, stage.row(id_).phase) == (2, "leased")
+    assert stage.row(id_).started_at is None
 
 
 def test_a_lease_that_never_arrived_and_is_not_wanted_any_more_is_cancelled(
@@ -490,6 +501,15 @@ def test_a_lease_that_never_arrived_and_is_not_wanted_any_more_is_cancelled(
     cancel(stage, id_)
     stage.connect(held=[])
     assert (stage.row(id_).state, stage.row(id_).error) == ("cancelled", "by alice")
+
+
+def test_work_that_needs_no_grant_may_have_begun_unheard_and_is_lost(
+    stage: Stage,
+) -> None:
+    id_, _, _ = leased(stage, idempotent=True)
+    cancel(stage, id_)
+    stage.connect(held=[])
+    assert stage.row(id_).state == "lost"
 
 
 def test_a_run_that_vanished_while_it_was_being_cancelled_is_lost(

@@ -9,7 +9,7 @@ from jobs_grpc.controlplane.core.execution import AGEING
 from jobs_grpc.controlplane.core.inputs import Cancel
 from jobs_grpc.controlplane.core.live import Session
 from jobs_grpc.controlplane.core.waiting import BUILT_IN
-from support.jobs import MINUTE, NAMESPACE, SECOND
+from support.jobs import MINUTE, NAMESPACE, SECOND, spec, submission
 from support.stage import Stage
 
 
@@ -147,6 +147,16 @@ def test_what_is_cancelled_while_it_waits_leaves_no_trace_in_the_line(
     assert [one.id for one in session.leases.values()] == ids[4:]
     assert not stage.core.waiting
     assert {stage.row(id_).state for id_ in ids[:4]} == {"cancelled"}
+
+
+def test_work_that_cannot_be_filled_in_leaves_its_slot_to_the_next(
+    stage: Stage,
+) -> None:
+    session = stage.connect(slots=1)
+    wrong = spec(command=["echo", "{{nobody}}"])
+    right = submission(spec=spec())
+    stage.submit(*(submission(spec=wrong) for _ in range(3)), right)
+    assert [one.id for one in session.leases.values()] == [right.id]
 
 
 def test_equal_workers_take_turns(stage: Stage) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,9 @@ class RecordingRunner:
     cancelled: list[int] = field(default_factory=list)
     released: list[int] = field(default_factory=list)
 
+    def reserve(self, attempt: Attempt) -> None:
+        attempt.place = attempt.fence
+
     def begin(self, attempt: Attempt) -> None:
         self.begun.append(attempt.fence)
 
@@ -100,6 +103,9 @@ class RecordingJournal:
 
     def forget(self, fences: Iterable[int]) -> None:
         self.forgotten += fences
+
+    def after_notes(self, callback: Callable[[], None]) -> None:
+        callback()
 
 
 @dataclass

@@ -12,6 +12,7 @@ from jobs_grpc.worker.processes.command import (
     script_argv,
 )
 from jobs_grpc.worker.processes.environment import PATH
+from jobs_grpc.worker.processes.outputs import OutputDirectories
 from jobs_grpc.worker.processes.places import Places
 from jobs_grpc.worker.work import Command, Script
 from unit.worker.stand_ins import a_lease
@@ -96,7 +97,52 @@ class TestPlaces:
         with pytest.raises(UnfitWorkError, match="name of a directory"):
             places.working_directory(a_lease(namespace=name))
 
-    def test_the_directories_of_an_attempt_are_private(self, tmp_path: Path) -> None:
-        directory, output = Places(tmp_path).make_attempt(7)
-        assert output == directory / "output"
-        assert {one.stat().st_mode & 0o777 for one in (directory, output)} == {0o700}
+    def test_the_directory_of_an_attempt_is_private(self, tmp_path: Path) -> None:
+        places = Places(tmp_path)
+        for _ in range(2):
+            made = Path(places.make_private(7))
+        assert made == tmp_path / "keeper/attempts/7"
+        assert made.stat().st_mode & 0o777 == 0o700
+        (made / "script").write_text("x")
+        places.remove_private(7)
+        assert not made.exists()
+
+
+class TestOutputDirectories:
+    def made(self, directory: Path, *in_use: int) -> OutputDirectories:
+        directories = OutputDirectories(directory)
+        directories.open(in_use)
+        return directories
+
+    def test_an_empty_directory_is_used_again(self, tmp_path: Path) -> None:
+        directories = self.made(tmp_path)
+        first, second = directories.take(), directories.take()
+        assert first != second
+        assert Path(directories.path(first)).stat().st_mode & 0o777 == 0o700
+        assert directories.give_back(first)
+        assert directories.take() == first
+
+    def test_what_is_not_as_it_was_is_not_used_again(self, tmp_path: Path) -> None:
+        directories = self.made(tmp_path)
+        filled, opened, gone, linked = (directories.take() for _ in range(4))
+        (tmp_path / str(filled) / "file").write_text("x")
+        (tmp_path / str(opened)).chmod(0o755)
+        (tmp_path / str(gone)).rmdir()
+        (tmp_path / str(linked)).rmdir()
+        (tmp_path / str(linked)).symlink_to(tmp_path)
+        for number in (filled, opened, gone, linked):
+            assert not directories.give_back(number)
+        directories.remove(filled)
+        assert not (tmp_path / str(filled)).exists()
+        assert directories.take() > linked
+
+    def test_the_next_process_keeps_what_is_in_use(self, tmp_path: Path) -> None:
+        before = self.made(tmp_path)
+        used, empty, filled = before.take(), before.take(), before.take()
+        (tmp_path / str(used) / "file").write_text("x")
+        (tmp_path / str(filled) / "file").write_text("x")
+        after = self.made(tmp_path, used)
+        assert (tmp_path / str(used) / "file").exists()
+        assert not (tmp_path / str(filled)).exists()
+        assert after.take() == empty
+        assert after.take() > filled

@@ -89,6 +89,10 @@ class Desk:
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
+    def size(self) -> int:
+        """Return how long the journal is."""
+        return sum(path.stat().st_size for path in self.directory.iterdir())
+
     def remembered(self) -> dict[int, Memory]:
         """Return what the next process would find."""
         self.journal.close()
@@ -107,6 +111,15 @@ async def test_what_has_begun_is_remembered(desk: Desk) -> None:
     one = remembered[1]
     assert one.ticket == desk.attempts[0].ticket
     assert (one.started_at, one.boot_id, one.result) == (1_000_000, "a-boot", None)
+
+
+async def test_a_directory_belongs_to_whom_it_was_given_last(desk: Desk) -> None:
+    for fence, place in ((1, 7), (2, 8), (3, 7), (4, 0), (5, 0)):
+        attempt = Attempt.of_lease(a_lease(fence))
+        attempt.place = place
+        desk.journal.begin([attempt])
+    places = {fence: one.place for fence, one in desk.remembered().items()}
+    assert places == {1: 0, 2: 8, 3: 7, 4: 0, 5: 0}
 
 
 async def test_a_result_is_remembered_in_every_detail(desk: Desk) -> None:
@@ -148,19 +161,33 @@ async def test_a_group_has_one_sync_and_no_result_leaves_before_it(
     assert desk.durable == list(range(1, 501))
 
 
-async def test_acknowledgements_and_farewells_are_written_with_the_next_entry(
-    desk: Desk,
+async def test_acknowledgements_and_farewells_are_written_soon(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(journal_module, "NOTE_SECONDS", 0.01)
     async with desk.running():
         for attempt in desk.begin(1, 2, 3):
             desk.end(attempt)
         await desk.journal.settle()
+    (process,) = desk.begin(4)
+    process.end(a_result(Outcome.FAILED))
+    desk.journal.keep(process)
     desk.journal.acknowledge(77, [1, 2])
+    desk.journal.acknowledge(78, [4])
     desk.journal.forget([3])
-    desk.begin(4)
+    noted: list[int] = []
+    size = desk.size()
+    desk.journal.after_notes(lambda: noted.append(desk.size()))
+    assert noted == []
+    await asyncio.sleep(0.05)
+    assert noted[0] > size
+    desk.journal.after_notes(lambda: noted.append(0))
+    assert noted[1] == 0
     remembered = desk.remembered()
     assert set(remembered) == {1, 2, 4}
     assert remembered[1].acknowledged_at == 77
+    assert remembered[4].acknowledged_at == 78
+    assert remembered[4].result == a_result(Outcome.FAILED)
 
 
 async def test_a_long_journal_is_rewritten_with_what_is_live(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from jobs_grpc.worker.keeper_link import (
     OutputGrown,
 )
 from jobs_grpc.worker.processes.places import Places
-from jobs_grpc.worker.processes.runner import ProcessRunner
+from jobs_grpc.worker.processes.runner import RELEASE_SECONDS, ProcessRunner
 from jobs_grpc.worker.work import Command, Outcome
 from unit.worker.stand_ins import (
     RecordingListener,
@@ -114,6 +114,7 @@ class Stage:
         self.links: list[ScriptedLink | KeeperError] = [ScriptedLink()]
         self.opened: list[ScriptedLink] = []
         self.places = Places(directory)
+        self.places.outputs.open(())
         self.runner = ProcessRunner(
             places=self.places,
             base_environment={"PATH": "/bin"},
@@ -139,6 +140,7 @@ class Stage:
         attempt.state = State.STARTING
         attempt.started_at = 3
         self.attempts[fence] = attempt
+        self.runner.reserve(attempt)
         self.runner.begin(attempt)
         await settled()
         return attempt
@@ -174,9 +176,11 @@ async def test_a_start_an_end_and_a_release(stage: Stage) -> None:
     stage.link.exited(1)
     await settled()
     assert stage.outcome(1) == (Outcome.SUCCEEDED, "")
+    stage.attempts[1].result = stage.listener.results[1]
     stage.runner.release(stage.attempts[1])
-    await settled()
+    await asyncio.sleep(RELEASE_SECONDS * 1.5)
     assert stage.link.forgotten == [1]
+    assert (await stage.begin(2)).place == 1
 
 
 async def test_an_end_may_be_heard_of_before_the_start(stage: Stage) -> None:
@@ -300,10 +304,11 @@ async def test_what_begins_while_there_is_no_keeper_begins_with_the_next(
     ended.state = State.FINISHED
     stage.runner.release(ended)
     await settled()
+    await asyncio.sleep(RELEASE_SECONDS * 1.5)
     gate.set()
     await settled()
     stage.link.started(1)
-    await settled()
+    await asyncio.sleep(RELEASE_SECONDS * 1.5)
     assert stage.listener.starts == [1]
     assert stage.link.forgotten == [2]
 

@@ -205,7 +205,8 @@ class Daemon:
             self._ship_rest(attempt.fence)
         for attempt, _ in restored.acknowledged:
             self._ship_rest(attempt.fence)
-        for directory in (self._places.keeper / "attempts", self._function_directory):
+        self._places.outputs.open({attempt.place for attempt in restored})
+        for directory in (self._places.attempts, self._function_directory):
             remove_strays(directory, self.session.registry.__contains__)
         if restored.running:
             log.info("%d attempts run on and are taken over", len(restored.running))

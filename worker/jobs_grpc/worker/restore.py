@@ -88,6 +88,7 @@ def _from_keeper(restored: Restored, status: AttemptStatus, memory: Memory) -> N
     attempt = Attempt(memory.ticket)
     attempt.state = State.RUNNING
     attempt.started_at = status.started_at_us
+    attempt.place = memory.place
     attempt.pid = status.pid
     restored.running.append((attempt, status))
 
@@ -105,6 +106,7 @@ def _finished(memory: Memory) -> Attempt:
     attempt = Attempt(memory.ticket)
     attempt.state = State.FINISHED
     attempt.started_at = memory.started_at
+    attempt.place = memory.place
     attempt.result = memory.result
     return attempt
 

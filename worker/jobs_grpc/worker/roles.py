@@ -6,7 +6,7 @@ Each knows the others by these protocols only, so that each can be tried alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,10 @@ from jobs_grpc.worker.work import Progress, Result
 
 class Runner(Protocol):
     """What carries out attempts of one kind."""
+
+    def reserve(self, attempt: Attempt) -> None:
+        """Set aside what the journal is to know of before the attempt begins."""
+        ...
 
     def begin(self, attempt: Attempt) -> None:
         """Start the work. Its end comes back through `Listener.ended`."""
@@ -67,6 +71,10 @@ class ResultLog(Protocol):
 
     def forget(self, fences: Iterable[int]) -> None:
         """Note that these attempts are forgotten."""
+        ...
+
+    def after_notes(self, callback: Callable[[], None]) -> None:
+        """Call back when everything noted so far has been written."""
         ...
 
 

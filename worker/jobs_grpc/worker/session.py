@@ -39,6 +39,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from jobs_grpc.runtime.clock import Clock
@@ -338,6 +339,7 @@ class Session:
         for attempt in attempts:
             attempt.move(Event.BEGIN)
             attempt.started_at = now
+            self._runner(attempt).reserve(attempt)
         self._journal.begin(attempts)
         for attempt in attempts:
             self._runner(attempt).begin(attempt)
@@ -404,7 +406,11 @@ class Session:
                 self.outbox.add(ReportKind.STARTED, attempt)
 
     def _release(self, attempt: Attempt) -> None:
-        self._runner(attempt).release(attempt)
+        """Free what is on disk; of a process, when the journal has its result."""
+        if attempt.is_function:
+            self._functions.release(attempt)
+        else:
+            self._journal.after_notes(partial(self._processes.release, attempt))
 
     def _runner(self, attempt: Attempt) -> Runner:
         return self._functions if attempt.is_function else self._processes

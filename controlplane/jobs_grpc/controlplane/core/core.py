@@ -194,7 +194,8 @@ class Core:
                     free = 0
                     break
                 lease(draft, session, execution)
-                free -= 1
+                # One that cannot be filled in has ended, and has left its slot free.
+                free = session.free_slots
                 if turns:
                     break
             if free > 0:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .effects import Fact, Message
-from .errors import RefusedError
 from .execution import Execution, Result
 from .rows import (
     Changes,
@@ -76,9 +75,6 @@ class Draft:
     def note_ended(self, execution: Execution, result: Result) -> None:
         self.moved.pop(execution.seq, None)
         self.ended[execution.seq] = execution.ended_row(result)
-
-    def refuse(self, error: RefusedError) -> None:
-        self.replies.append(error)
 
     def freeze(self, wake_at: int | None) -> Step:
         """Return the step; the draft must not be touched after."""

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from .job import Delivery, JobSpec
 from .rows import CreatedRow, EndedRow, MovedRow
-from .states import FINAL, Move, Phase, State, after
+from .states import Move, Phase, State, after
 
 # One step of priority is worth this much waiting (µs): a waiting execution of priority 5
 # passes a new one of priority 1 after forty minutes, so none starves.
@@ -70,10 +70,6 @@ class Execution:
     session_id: str = ""
     started_at: int | None = None
     cancel_reason: str = ""
-
-    @property
-    def is_final(self) -> bool:
-        return self.state in FINAL
 
     @property
     def is_leased(self) -> bool:

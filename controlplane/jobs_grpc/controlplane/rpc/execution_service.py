@@ -195,6 +195,10 @@ class ExecutionService(ExecutionServiceServicer):
     ) -> Submission:
         name, spec = one.job, None
         if not name:
+            if not one.document_json:
+                raise InvalidError(
+                    "a submission names a job or brings a document", field="submissions"
+                )
             spec = spec_of(
                 read_document(one.document_json, origin="", namespace=known.namespace)
             )

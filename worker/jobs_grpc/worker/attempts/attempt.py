@@ -33,6 +33,7 @@ class Attempt:
         "is_sendable",
         "lease",
         "pid",
+        "place",
         "progress",
         "result",
         "sent_at",
@@ -50,6 +51,8 @@ class Attempt:
         self.state = State.LEASED
         self.started_at = 0
         self.pid = 0
+        # The number of its output directory; 0 while it has none.
+        self.place = 0
         self.progress: Progress | None = None
         self.result: Result | None = None
         # The result is on disk, so it may leave.

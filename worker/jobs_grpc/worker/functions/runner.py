@@ -76,6 +76,9 @@ class FunctionRunner:
 
     # As a runner of the session -----------------------------------------------------
 
+    def reserve(self, attempt: Attempt) -> None:
+        """Reserve nothing: a function makes on disk what it needs when it needs it."""
+
     def begin(self, attempt: Attempt) -> None:
         """Start the function, or end the attempt with what is wrong."""
         lease = attempt.lease

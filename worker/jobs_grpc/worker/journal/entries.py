@@ -4,10 +4,10 @@
 mark      content                                                written
 ========  =====================================================  =======================
 ``h``     the boot of the host that writes what follows          first in a segment
-``b``     tickets of attempts that begin, with their instants    before they begin
+``b``     tickets of attempts that begin, when and where         before they begin
 ``e``     fences and results of attempts                         before the first report
-``a``     instant and fences of acknowledged results             with the next write
-``f``     fences that are forgotten                              with the next write
+``a``     instant and fences of acknowledged results             soon
+``f``     fences that are forgotten                              soon
 ========  =====================================================  =======================
 
 Only an ``e`` needs to be on disk before anything follows from it. A lost ``b`` means that
@@ -40,7 +40,7 @@ def header(boot_id: str) -> bytes:
 
 def begun(attempts: Iterable[Attempt]) -> bytes:
     """Return the entry that says that these attempts begin."""
-    rows = [[attempt.started_at, *attempt.ticket] for attempt in attempts]
+    rows = [(one.started_at, one.place, *one.ticket) for one in attempts]
     return frame(_encode(["b", rows]).encode())
 
 
@@ -83,6 +83,8 @@ class Memory:
     started_at: int
     # The boot of the host in which it began.
     boot_id: str = ""
+    # The number of its output directory.
+    place: int = 0
     result: Result | None = None
     acknowledged_at: int | None = None
 
@@ -93,6 +95,7 @@ class Recollection:
 
     attempts: dict[int, Memory] = field(default_factory=dict)
     _boot_id: str = ""
+    _by_place: dict[int, Memory] = field(default_factory=dict)
 
     def apply(self, payload: bytes) -> None:
         """Read one entry. What refers to an attempt not remembered is passed over."""
@@ -101,9 +104,10 @@ class Recollection:
             case "h":
                 (self._boot_id,) = rest
             case "b":
-                for started_at, *ticket in rest[0]:
-                    memory = Memory(Ticket(*ticket), started_at, self._boot_id)
-                    self.attempts.setdefault(memory.ticket.fence, memory)
+                for started_at, place, *ticket in rest[0]:
+                    new = Memory(Ticket(*ticket), started_at, self._boot_id)
+                    # A rewritten journal says again what an older segment said.
+                    self._give(place, self.attempts.setdefault(new.ticket.fence, new))
             case "e":
                 for fence, *values in rest[0]:
                     if fence in self.attempts:
@@ -116,6 +120,14 @@ class Recollection:
             case "f":
                 for fence in rest:
                     self.attempts.pop(fence, None)
+
+    def _give(self, place: int, memory: Memory) -> None:
+        """A directory that is given again was given back by whoever had it before."""
+        former = self._by_place.get(place)
+        if place and former is not None:
+            former.place = 0
+        self._by_place[place] = memory
+        memory.place = place
 
 
 def _result(values: list[Any]) -> Result:

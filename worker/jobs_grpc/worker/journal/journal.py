@@ -25,6 +25,7 @@ from typing import Final
 from jobs_grpc.worker.attempts.attempt import Attempt
 from jobs_grpc.worker.journal import entries
 from jobs_grpc.worker.journal.frames import unframe
+from jobs_grpc.worker.journal.notes import Notes
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 # A full or failing disk is tried again at this pace.
 RETRY_SECONDS: Final = 1.0
+# Notes gather for so long; and with them waits what may go only after them.
+NOTE_SECONDS: Final = 0.1
 _SUFFIX: Final = ".journal"
 
 
@@ -57,7 +60,8 @@ class Journal:
         self._descriptor = -1
         self._path = directory / f"00000000{_SUFFIX}"
         self._size = 0
-        self._notes = bytearray()
+        self._notes = Notes()
+        self._note_timer: asyncio.TimerHandle | None = None
         self._ended: list[Attempt] = []
         self._stirred = asyncio.Event()
         self._settled = asyncio.Event()
@@ -98,15 +102,25 @@ class Journal:
 
     def keep(self, attempt: Attempt) -> None:
         """Note a result whose durable record is about to go (the keeper's)."""
-        self._notes += entries.ended((attempt,))
+        self._notes.kept.append(attempt)
+        self._write_notes_soon()
 
     def acknowledge(self, at: int, fences: Iterable[int]) -> None:
         """Note that the leader has these results."""
-        self._notes += entries.acknowledged(at, fences)
+        self._notes.acknowledged.append((at, tuple(fences)))
+        self._write_notes_soon()
 
     def forget(self, fences: Iterable[int]) -> None:
         """Note that these attempts are forgotten."""
-        self._notes += entries.forgotten(fences)
+        self._notes.forgotten += fences
+        self._write_notes_soon()
+
+    def after_notes(self, callback: Callable[[], None]) -> None:
+        """Call back when everything noted so far is in the file."""
+        if self._notes:
+            self._notes.callbacks.append(callback)
+        else:
+            callback()
 
     async def settle(self) -> None:
         """Return when every result given so far is durable."""
@@ -125,7 +139,7 @@ class Journal:
     async def _commit(self, group: list[Attempt]) -> None:
         loop = asyncio.get_running_loop()
         try:
-            self._append(entries.ended(group))
+            self._append_with_notes(entries.ended(group))
             await loop.run_in_executor(None, os.fdatasync, self._descriptor)
         except OSError as error:
             await self._recover(error)
@@ -155,10 +169,25 @@ class Journal:
             else:
                 return
 
+    def _write_notes_soon(self) -> None:
+        """Many notes in one entry cost little, and a lost one costs a courtesy."""
+        if self._note_timer is None:
+            loop = asyncio.get_running_loop()
+            self._note_timer = loop.call_later(NOTE_SECONDS, self._write_notes)
+
+    def _write_notes(self) -> None:
+        self._note_timer = None
+        try:
+            self._append_with_notes(b"")
+        except OSError as error:
+            log.warning("cannot write notes to the results journal: %s", error)
+            self._write_notes_soon()
+
+    def _append_with_notes(self, data: bytes) -> None:
+        self._append(data + self._notes.encode())
+        self._notes.written()
+
     def _append(self, data: bytes) -> None:
-        if self._notes:
-            data = bytes(self._notes) + data
-            self._notes.clear()
         try:
             if os.write(self._descriptor, data) != len(data):
                 raise OSError("the disk took only a part of it")
@@ -179,8 +208,8 @@ class Journal:
         self._descriptor, self._path, self._size = descriptor, path, 0
         if previous >= 0:
             os.close(previous)
-        self._notes.clear()
         self._append(b"".join(self._story()))
+        self._notes.written()  # the story told them
 
     def _story(self) -> Iterable[bytes]:
         """Yield the entries of everything that is live."""
@@ -210,8 +239,10 @@ class Journal:
     def close(self) -> None:
         """Write what is noted and let go of the file."""
         if self._descriptor >= 0:
-            if self._notes:
-                with contextlib.suppress(OSError):
-                    self._append(b"")
+            if self._note_timer is not None:
+                self._note_timer.cancel()
+            self._notes.callbacks.clear()
+            with contextlib.suppress(OSError):
+                self._append_with_notes(b"")
             os.close(self._descriptor)
             self._descriptor = -1

@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -55,12 +54,14 @@ from jobs_grpc.worker.processes.environment import environment
 from jobs_grpc.worker.processes.places import Places
 from jobs_grpc.worker.processes.result import result_of
 from jobs_grpc.worker.roles import Listener, Outputs
-from jobs_grpc.worker.work import Command, Outcome, Result, Script, in_utf8
+from jobs_grpc.worker.work import Command, Lease, Outcome, Result, Script, in_utf8
 
 log = logging.getLogger(__name__)
 
 # A worker that stops for good kills its jobs within a second, whatever grace they have.
 HURRIED_GRACE_SECONDS: Final = 0.2
+# What is released is in nobody's way; together it costs a wake-up and not one each.
+RELEASE_SECONDS: Final = 0.02
 
 
 class ProcessRunner:
@@ -87,10 +88,11 @@ class ProcessRunner:
         self._attempts: dict[int, Attempt] = {}
         # Those of them that the keeper has said it has.
         self._known: set[int] = set()
-        # Starts that wait for an answer, and what broke off with a connection.
+        # Starts that wait for an answer; starts and releases that broke off.
         self._asking: set[int] = set()
         self._answered = asyncio.Event()
         self._unanswered: dict[int, StartRequest] = {}
+        self._broken_off: set[int] = set()
         self._unreleased: set[int] = set()
         self._timeouts: dict[int, float] = {}
         self._emptied = asyncio.Event()
@@ -123,6 +125,13 @@ class ProcessRunner:
 
     # As a runner of the session -----------------------------------------------------
 
+    def reserve(self, attempt: Attempt) -> None:
+        """Give the attempt its output directory; the journal is to know which."""
+        try:
+            attempt.place = self._places.outputs.take()
+        except OSError as error:  # said again, to whom it concerns, when it begins
+            log.error("cannot make an output directory: %s", error)
+
     def begin(self, attempt: Attempt) -> None:
         """Start the process."""
         self._attempts[attempt.fence] = attempt
@@ -133,8 +142,15 @@ class ProcessRunner:
         self._tasks.start(self._cancel(attempt), name=f"cancel-{attempt.fence}")
 
     def release(self, attempt: Attempt) -> None:
-        """Remove what is on disk, here and with the keeper."""
-        self._tasks.start(self._release(attempt.fence), name=f"release-{attempt.fence}")
+        """Remove what is on disk, here and with the keeper; soon, and many together."""
+        result = attempt.result
+        if attempt.place and (result is None or result.receipt is not None):
+            # Something of it had to be ended, and may not have been.
+            self._remove(self._places.outputs.remove, attempt.place)
+        elif attempt.place and not self._places.outputs.give_back(attempt.place):
+            self._remove(self._places.outputs.remove, attempt.place)
+        attempt.place = 0
+        self._release_soon({attempt.fence})
 
     async def kill_all(self) -> None:
         """End every process tree, without patience, and the keeper after them.
@@ -181,23 +197,25 @@ class ProcessRunner:
             self._end_here(attempt, Outcome.CANCELLED, attempt.stop_reason)
             return
         try:
-            request = self._prepare(attempt)
+            request = self._prepare(attempt, attempt.lease)
         except (UnfitWorkError, OSError, ValueError) as error:
             self._end_here(attempt, Outcome.FAILED, str(error))
             return
         await self._ask(attempt, request)
 
-    def _prepare(self, attempt: Attempt) -> StartRequest:
-        lease = attempt.lease
+    def _prepare(self, attempt: Attempt, lease: Lease | None) -> StartRequest:
         assert lease is not None
+        if not attempt.place:
+            raise UnfitWorkError("this worker cannot make an output directory")
         home = self._places.working_directory(lease)
-        directory, output = self._places.make_attempt(lease.fence)
-        variables = environment(lease, base=self._base, output_dir=str(output))
+        output = self._places.outputs.path(attempt.place)
+        variables = environment(lease, base=self._base, output_dir=output)
         match lease.call:
             case Command() as command:
                 argv = command_argv(command)
             case Script() as script:
-                argv = script_argv(script, directory, variables)
+                directory = self._places.make_private(lease.fence)
+                argv = script_argv(script, Path(directory), variables)
             case _:
                 raise UnfitWorkError(
                     "this worker does not know this kind of work; is it older than the"
@@ -261,15 +279,26 @@ class ProcessRunner:
                 attempt.fence, attempt.stop_reason or "", grace_seconds=grace
             )
 
+    def _release_soon(self, fences: set[int]) -> None:
+        if fences and not self._unreleased:
+            self._tasks.start(self._release_all(), name="release")
+        self._unreleased |= fences
+
+    async def _release_all(self) -> None:
+        await asyncio.sleep(RELEASE_SECONDS)
+        fences, self._unreleased = self._unreleased, set()
+        await asyncio.gather(*(self._release(fence) for fence in fences))
+
     async def _release(self, fence: int) -> None:
-        loop = asyncio.get_running_loop()
         try:
             await self._require_link().forget(fence)
-        except KeeperRefusedError:
-            directory = self._places.attempt(fence)
-            await loop.run_in_executor(None, shutil.rmtree, directory, True)
+        except KeeperRefusedError:  # it was never begun there
+            self._remove(self._places.remove_private, fence)
         except KeeperError:
-            self._unreleased.add(fence)
+            self._broken_off.add(fence)
+
+    def _remove(self, remove: Callable[[int], None], number: int) -> None:
+        asyncio.get_running_loop().run_in_executor(None, remove, number)
 
     # Ends -----------------------------------------------------------------------------
 
@@ -351,9 +380,8 @@ class ProcessRunner:
             else:
                 words = "the keeper of the process was lost, and its record with it"
                 self._end_here(attempt, Outcome.LOST, words)
-        unreleased, self._unreleased = self._unreleased, set()
-        for fence in unreleased:
-            self._tasks.start(self._release(fence), name=f"release-{fence}")
+        broken_off, self._broken_off = self._broken_off, set()
+        self._release_soon(broken_off)
 
     def _compare_one(self, attempt: Attempt, status: AttemptStatus) -> None:
         if status.record is not None:
