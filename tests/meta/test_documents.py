@@ -32,7 +32,7 @@ def test_the_architecture_draws_the_state_table_of_the_code() -> None:
 def test_every_target_of_the_readme_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     readme = (ROOT / "README.md").read_text()
-    for target in set(re.findall(r"(?:^|`)make ([a-z-]+)", readme, re.M)):
+    for target in set(re.findall(r"(?:^|`)make ([a-z-]+)", readme, re.MULTILINE)):
         assert f"\n{target}:" in makefile, target
 
 

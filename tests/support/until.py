@@ -10,7 +10,7 @@ PATIENCE = 20.0
 
 
 async def until(
-    is_so: Callable[[], bool | Awaitable[bool]], *, seconds: float = PATIENCE
+    is_so: Callable[[], object | Awaitable[object]], *, seconds: float = PATIENCE
 ) -> None:
     """Wait until something is so; a test that waits in vain fails with a timeout."""
     async with asyncio.timeout(seconds):

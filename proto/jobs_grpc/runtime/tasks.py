@@ -40,7 +40,12 @@ class Supervisor:
         self, work: Coroutine[Any, Any, object], *, name: str
     ) -> asyncio.Task[Any]:
         """Run `work` until it ends or the component does."""
-        task = self._group.create_task(work, name=name)
+        try:
+            task = self._group.create_task(work, name=name)
+        except RuntimeError:
+            # The component is ending: what it would have begun is never begun.
+            work.close()
+            raise
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

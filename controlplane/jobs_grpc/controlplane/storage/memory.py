@@ -75,10 +75,16 @@ class MemoryStore:
             if row.finished_at is None or row.state == "lost"
         ]
         wanted = {(row.job_id, row.revision) for row in active}
+        decided: dict[str, int] = {}
+        for schedule_id, due_at in self._decisions:
+            decided[schedule_id] = max(due_at, decided.get(schedule_id, 0))
         return ActiveState(
             jobs=tuple(self._jobs.values()),
             statistics=tuple(self._statistics.values()),
-            schedules=tuple(map(self._passed, self._schedules.values())),
+            schedules=tuple(
+                row._replace(cursor=max(row.cursor, decided.get(row.schedule_id, 0)))
+                for row in self._schedules.values()
+            ),
             executions=tuple(sorted(active)),
             documents={
                 key: text for key, text in self._documents.items() if key in wanted
@@ -192,11 +198,6 @@ class MemoryStore:
 
     async def workers(self) -> Sequence[WorkerRow]:
         return sorted(self._workers.values(), key=lambda row: (row.name, row.worker_id))
-
-    def _passed(self, row: ScheduleRow) -> ScheduleRow:
-        """Return the schedule with its cursor past everything that was decided."""
-        decided = (due for id_, due in self._decisions if id_ == row.schedule_id)
-        return row._replace(cursor=max(row.cursor, *decided, 0))
 
     def _check_term(self, term: int) -> None:
         if term != self._epoch:
