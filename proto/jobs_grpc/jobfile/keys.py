@@ -152,7 +152,7 @@ class JobKeys(BaseModel):
         Field(
             description=(
                 "What runs a script without a #! line: bash, sh, python, pwsh, or an "
-                "absolute path. Default: bash."
+                "absolute path. Default: /bin/sh."
             )
         ),
     ] = ""

@@ -301,7 +301,6 @@ async def test_a_thread_that_cannot_be_ended_is_given_up_and_says_so(
 
     def stuck() -> None:
         free.wait(10)
-        print("late")
 
     result = await stage.call(stuck, timeout_seconds=0.05)
     assert result.outcome is Outcome.TIMED_OUT

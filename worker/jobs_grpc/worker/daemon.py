@@ -225,11 +225,9 @@ class Daemon:
     async def _wind_down(self, link: LeaderLink) -> None:
         log.info("stopping")
         self.session.close()
-        if self._settings.ephemeral:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(KILL_SECONDS):
-                    await self.processes.kill_all()
-        await self.functions.stop(FUNCTION_SECONDS)
+        await asyncio.gather(
+            self._end_processes(), self.functions.stop(FUNCTION_SECONDS)
+        )
         await self.journal.settle()
         if link.is_connected:
             with contextlib.suppress(TimeoutError):
@@ -243,6 +241,12 @@ class Daemon:
                 await link.part("the worker stops" if is_over else None)
                 if is_over:
                     self.identity.ended()
+
+    async def _end_processes(self) -> None:
+        if self._settings.ephemeral:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KILL_SECONDS):
+                    await self.processes.kill_all()
 
 
 def calm_collector() -> None:

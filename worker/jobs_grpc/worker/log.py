@@ -64,13 +64,21 @@ def attempt_ended(attempt: Attempt) -> None:
 
 
 def _write(level: int, attempt: Attempt, event: str, **facts: object) -> None:
+    """Write a line that is whole by itself, whatever formats it in the end."""
+    ticket = attempt.ticket
+    words = [
+        f"JOB {ticket.job} execution={ticket.execution_id} attempt={ticket.attempt}",
+        event,
+        *(f"{name}={_quoted(value)}" for name, value in facts.items()),
+    ]
     extra = {
-        "job": attempt.ticket.job,
-        "execution_id": attempt.ticket.execution_id,
-        "attempt": attempt.ticket.attempt,
+        "job": ticket.job,
+        "execution_id": ticket.execution_id,
+        "attempt": ticket.attempt,
+        "event": event,
         "facts": facts,
     }
-    _attempts.log(level, event, extra=extra)
+    _attempts.log(level, " ".join(words), extra=extra)
 
 
 class _Console(logging.Formatter):
@@ -85,17 +93,10 @@ class _Console(logging.Formatter):
         if second != self._second:
             self._second = second
             self._clock = time.strftime("%H:%M:%S", time.localtime(second))
-        words = [f"{self._clock}.{int(record.msecs):03}", record.levelname]
-        job = getattr(record, "job", None)
-        if job is not None:
-            words.append(f"JOB {job}")
-            words.append(f"execution={getattr(record, 'execution_id', '')}")
-            words.append(f"attempt={getattr(record, 'attempt', '')}")
-        words.append(record.getMessage())
-        words.extend(
-            f"{k}={_quoted(v)}" for k, v in getattr(record, "facts", {}).items()
+        line = (
+            f"{self._clock}.{int(record.msecs):03} {record.levelname}"
+            f" {record.getMessage()}"
         )
-        line = " ".join(words)
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
@@ -114,10 +115,9 @@ class _Json(logging.Formatter):
         }
         job = getattr(record, "job", None)
         if job is not None:
-            line["message"] = f"JOB {job} {line['message']}"
-            line["job"] = job
-            line["execution_id"] = getattr(record, "execution_id", "")
-            line["attempt"] = getattr(record, "attempt", 0)
+            line["message"] = f"JOB {job} {getattr(record, 'event', '')}"
+            for name in ("job", "execution_id", "attempt"):
+                line[name] = getattr(record, name, None)
         line.update(getattr(record, "facts", {}))
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
@@ -126,7 +126,8 @@ class _Json(logging.Formatter):
 
 def _quoted(value: object) -> str:
     text = str(value)
-    return json.dumps(text, ensure_ascii=False) if " " in text or '"' in text else text
+    is_plain = text.isprintable() and not {" ", '"'} & set(text)
+    return text if is_plain else json.dumps(text, ensure_ascii=False)
 
 
 def without_uvloop() -> None:

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
@@ -63,7 +64,8 @@ class Worker:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; a second one ends the program at once."""
-        log.setup(self.settings.log_format, self.settings.log_level)
+        if not logging.getLogger().hasHandlers():  # a program may have its own ideas
+            log.setup(self.settings.log_format, self.settings.log_level)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(self.serve(owns_process=True))
 
