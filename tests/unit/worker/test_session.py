@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
+from jobs_grpc.worker.attempts.announcer import ANNOUNCE_SECONDS
 from jobs_grpc.worker.attempts.attempt import Attempt
 from jobs_grpc.worker.attempts.registry import KEEP_RESULTS
 from jobs_grpc.worker.attempts.table import Event, State
 from jobs_grpc.worker.keeper.protocol import AttemptStatus
 from jobs_grpc.worker.restore import Restored
-from jobs_grpc.worker.session import ANNOUNCE_SECONDS, RESEND_SECONDS, Session
+from jobs_grpc.worker.session import RESEND_SECONDS, Session
 from jobs_grpc.worker.trust import Trust
-from jobs_grpc.worker.work import Delivery, FunctionCall, Outcome, Verdict
+from jobs_grpc.worker.work import Delivery, FunctionCall, Outcome, Progress, Verdict
 from unit.worker.stand_ins import (
     RecordingJournal,
     RecordingRunner,
@@ -200,6 +201,14 @@ async def test_the_start_of_quick_work_is_not_told_for_its_end_tells_it() -> Non
     stage.end(1)
     await asyncio.sleep(ANNOUNCE_SECONDS * 3)
     assert stage.told() == [("finished", 1), ("started", 2)]
+
+
+async def test_progress_is_told_after_the_start() -> None:
+    stage = Stage()
+    stage.lease(1)
+    stage.start(1)
+    stage.session.progressed(stage.attempt(1), Progress(1, 0.5, "half"))
+    assert stage.told() == [("started", 1), ("progress", 1)]
 
 
 async def test_a_start_that_is_heard_of_after_the_end_is_nothing_new() -> None:

@@ -44,6 +44,7 @@ from typing import Final
 
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.worker import log
+from jobs_grpc.worker.attempts.announcer import Announcer
 from jobs_grpc.worker.attempts.attempt import Attempt
 from jobs_grpc.worker.attempts.outbox import News, Outbox
 from jobs_grpc.worker.attempts.registry import Registry
@@ -61,8 +62,6 @@ from jobs_grpc.worker.work import (
     Verdict,
 )
 
-# Most quick work has ended by then, and its end tells its start: one report, not two.
-ANNOUNCE_SECONDS: Final = 0.003
 # Acknowledgements come with the leader's commit; this long without means that one was
 # lost, which should not happen on a living stream.
 RESEND_SECONDS: Final = 30.0
@@ -98,8 +97,7 @@ class Session:
         self._busy = 0
         self._is_pumping = False
         self._is_closing = False
-        # Begun just now, not announced yet.
-        self._young: list[Attempt] = []
+        self._announcer = Announcer(self.outbox)
         self._acknowledged = asyncio.Event()
 
     # What the leader says -----------------------------------------------------------
@@ -207,17 +205,13 @@ class Session:
         attempt.started_at = at
         attempt.pid = pid
         log.attempt_started(attempt)
-        if not self._young:
-            loop = asyncio.get_running_loop()
-            loop.call_later(ANNOUNCE_SECONDS, self._announce_when_quiet)
-        self._young.append(attempt)
+        self._announcer.begun(attempt)
 
     def progressed(self, attempt: Attempt, progress: Progress) -> None:
         """The work says how far it is; only the latest word counts."""
         if attempt.state is State.RUNNING:
             attempt.progress = progress
-            if attempt in self._young:  # nothing goes on that has not begun
-                self.outbox.add(ReportKind.STARTED, attempt)
+            self._announcer.announce_now(attempt)
             self.outbox.add(ReportKind.PROGRESS, attempt)
 
     def ended(self, attempt: Attempt, result: Result, *, is_durable: bool) -> None:
@@ -393,17 +387,6 @@ class Session:
                 self.outbox.add(ReportKind.FINISHED, attempt)
             case _:
                 pass
-
-    def _announce_when_quiet(self) -> None:
-        """Let everything that is ready have its turn first: it may be the end of them."""
-        loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, self._announce)
-
-    def _announce(self) -> None:
-        young, self._young = self._young, []
-        for attempt in young:
-            if attempt.state is State.RUNNING:
-                self.outbox.add(ReportKind.STARTED, attempt)
 
     def _release(self, attempt: Attempt) -> None:
         """Free what is on disk; of a process, when the journal has its result."""
