@@ -17,7 +17,7 @@ from .table import Row, middle, spread
 
 TOTAL = 30_000
 PEER_TOTAL = 5_000
-ROUNDS = 3
+ROUNDS = 2
 # A submitter waits for each batch to be durable before it sends the next one.
 SUBMITTERS = 4
 

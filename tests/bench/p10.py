@@ -18,7 +18,7 @@ ROUNDS = 15
 def seconds(command: Sequence[str], environment: dict[str, str]) -> float:
     """Return how long a command takes as a whole process."""
     start = time.perf_counter()
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=environment, check=True, capture_output=True)
     return time.perf_counter() - start
 
 

@@ -20,7 +20,8 @@ from .system import free_port
 
 HERE = Path(__file__).resolve().parent
 VENV = HERE.parents[1] / ".venv-peers"
-PACKAGES = ("celery>=5.4", "dramatiq[redis]>=1.17", "redis>=5")
+# kombu imports `packaging` without asking for it.
+PACKAGES = ("celery>=5.4", "dramatiq[redis]>=1.17", "redis>=5", "packaging")
 
 
 def available() -> str:
@@ -30,7 +31,9 @@ def available() -> str:
     if not (VENV / "bin/celery").exists():
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
         made = subprocess.run(
-            [str(VENV / "bin/pip"), "install", "--quiet", *PACKAGES], check=False
+            [str(VENV / "bin/pip"), "install", "--quiet", *PACKAGES],
+            check=False,
+            stderr=subprocess.DEVNULL,
         )
         if made.returncode:
             return "the peers' packages cannot be installed"
