@@ -20,6 +20,8 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with Rig(tmp_path / "output") as rig:
         yield rig
     assert open_below(tmp_path) == []
+    assert not [t for t in threading.enumerate() if t.name.startswith("output-")]
+    assert len(asyncio.all_tasks()) == 1
 
 
 def open_below(folder: Path) -> list[str]:
@@ -30,6 +32,3 @@ def open_below(folder: Path) -> list[str]:
         with contextlib.suppress(FileNotFoundError):
             found.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
     return [path for path in found if path.startswith(str(folder))]
-    assert not [t for t in threading.enumerate() if t.name.startswith("output-")]
-    assert len(asyncio.all_tasks()) == 1
-    return None
