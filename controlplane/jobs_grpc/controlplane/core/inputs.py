@@ -1,7 +1,7 @@
 """Everything that can be asked of the core or told to it.
 
 Ids and instants come in with the input: the core mints neither. What comes by the
-thousand is a named tuple, because a frozen dataclass takes five times as long to make.
+thousand is a named tuple, because a frozen dataclass sets each field by a call.
 """
 
 from __future__ import annotations
