@@ -34,6 +34,7 @@ from support.jobs import (
     created_row,
     decision_row,
     ended_row,
+    hold_row,
     job_row,
     key,
     moved_row,
@@ -304,6 +305,20 @@ async def test_an_execution_can_be_made_leased_and_ended_in_one_commit(
     )
     (row,) = await store.executions(ALL, 1)
     assert (row.state, row.worker, row.exit_code) == ("succeeded", "w1", 0)
+
+
+async def test_what_is_held_is_loaded_until_it_is_let_go_or_ends(
+    store: Store, term: int
+) -> None:
+    rows = tuple(hold_row(n, subject=f"s{n}") for n in (1, 2, 3))
+    created = tuple(created_row(n) for n in (1, 2, 3))
+    await store.commit(term, Changes(created=created, holds=rows))
+    assert sorted((await store.load_active()).holds) == sorted(rows)
+    other = hold_row(2, reason="other", since=NOON + SECOND)
+    await store.commit(term, Changes(holds=(other,), deleted_holds=(1, 77)))
+    assert sorted((await store.load_active()).holds) == [other, rows[2]]
+    await store.commit(term, Changes(ended=(ended_row(3),)))
+    assert sorted((await store.load_active()).holds) == [other]
 
 
 async def test_a_lost_execution_can_end_again(store: Store, term: int) -> None:

@@ -19,6 +19,7 @@ from jobs_grpc.controlplane.core.rows import (
     CreatedRow,
     DecisionRow,
     EndedRow,
+    HoldRow,
     JobRow,
     MovedRow,
     QueueRow,
@@ -247,6 +248,11 @@ def statistics_row(job_id: int = 1, **fields: Any) -> StatisticsRow:
         "last_state": "succeeded",
     }
     return StatisticsRow(job_id=job_id, **{**values, **fields})
+
+
+def hold_row(seq: int = 1, **fields: Any) -> HoldRow:
+    values: dict[str, Any] = {"reason": "overlap", "subject": "1", "since": NOON}
+    return HoldRow(seq=seq, **{**values, **fields})
 
 
 def queue_row(name: str = "default", **fields: Any) -> QueueRow:

@@ -236,8 +236,8 @@ class JobKeys(BaseModel):
         Overlap,
         Field(
             description=(
-                "When the job is due and still runs: skip, or allow, or {policy: "
-                "allow, max: 3}. Default: skip."
+                "When the job is due and still runs: skip, queue, allow or replace, "
+                "or {policy: allow, max: 3}. Default: skip."
             )
         ),
     ] = Overlap()

@@ -17,7 +17,7 @@ DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 # The models hold short forms as the objects they stand for; authors write either.
 _SHORT_FORMS: Final[dict[str, dict[str, Any]]] = {
-    "Overlap": {"enum": ["skip", "allow"]},
+    "Overlap": {"enum": ["skip", "queue", "allow", "replace"]},
     "CatchUp": {"enum": ["none", "latest", "all"]},
     "Parameter": {"type": ["string", "number", "boolean", "array"]},
 }

@@ -68,7 +68,15 @@ hosts = st.sampled_from(HOSTS)
 schedules = st.sampled_from(
     ["every 1s", ["every 2s", {"name": "other", "every": "3s"}], "every 10s", []]
 )
-overlaps = st.sampled_from(["skip", "allow", {"policy": "allow", "max": 2}])
+overlaps = st.sampled_from(
+    [
+        "skip",
+        "allow",
+        {"policy": "allow", "max": 2},
+        {"policy": "queue", "max": 2},
+        "replace",
+    ]
+)
 catch_ups = st.sampled_from(["none", "latest", {"mode": "all", "max": 3}])
 picks = st.integers(0, 1_000)
 
@@ -445,7 +453,8 @@ class CoreMachine(RuleBasedStateMachine):
             for fence, execution in session.leases.items()
             if execution.fence == fence and core.live.by_fence[fence] is execution
         ]
-        assert sorted([*heaps, *later, *leased]) == sorted(core.live.executions)
+        held = [id_ for id_, one in core.live.executions.items() if one.hold]
+        assert sorted([*heaps, *later, *leased, *held]) == sorted(core.live.executions)
         assert len(leased) == len(core.live.by_fence)
 
     @invariant()
@@ -455,8 +464,22 @@ class CoreMachine(RuleBasedStateMachine):
             assert not [
                 one
                 for one in core.live.executions.values()
-                if one.state is State.PENDING and not one.is_leased
+                if one.state is State.PENDING and not one.is_leased and not one.hold
             ]
+
+    @invariant()
+    def what_is_held_is_written_and_waits_for_another_of_its_job(self) -> None:
+        live = self.stage.core.live
+        held = [one for one in live.executions.values() if one.hold]
+        rows = finish(self.stage.store.load_active()).holds
+        assert sorted(rows) == sorted((one.seq, *one.hold) for one in held if one.hold)
+        for execution in held:
+            job = live.job_of(execution)
+            assert job is not None
+            assert any(
+                other.hold is None and other.state is not State.SCHEDULED
+                for other in job.active.values()
+            )
 
     @invariant()
     def what_may_run_once_is_started_once(self) -> None:

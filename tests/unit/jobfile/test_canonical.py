@@ -71,7 +71,15 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
     "schedule": SCHEDULES | st.lists(SCHEDULES, max_size=3),
     "timezone": st.sampled_from(["UTC", "America/New_York"]),
     "overlap": st.sampled_from(
-        ["skip", "allow", {"policy": "skip"}, {"policy": "allow", "max": 2}]
+        [
+            "skip",
+            "allow",
+            "queue",
+            "replace",
+            {"policy": "skip"},
+            {"policy": "allow", "max": 2},
+            {"policy": "queue", "max": 2},
+        ]
     ),
     "catch_up": st.sampled_from(
         ["none", "latest", "all", {"mode": "all", "max": 10}, {"window": "60m"}]
@@ -152,6 +160,7 @@ def canonical(**keys: Any) -> str:
             {"schedule": [{"name": "x", "cron": "@daily"}]},
         ),
         ({"overlap": "allow"}, {"overlap": {"policy": "allow"}}),
+        ({"overlap": "queue"}, {"overlap": {"policy": "queue", "max": 10}}),
         ({"catch_up": "all"}, {"catch_up": {"mode": "all", "max": 10, "window": "1h"}}),
         ({"catch_up": "none"}, {"catch_up": {"mode": "none"}}),
         ({"idempotent": True}, {"idempotent": True, "delivery": "at_least_once"}),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.job import CatchUp, Delivery, Work
+from jobs_grpc.controlplane.core.job import CatchUp, Delivery, Overlap, Work
 from jobs_grpc.controlplane.leader.specs import document_from_json, spec_from_json
 from jobs_grpc.jobfile import JobDocument
 from jobs_grpc.jobfile.keys import JobKeys
@@ -65,6 +65,12 @@ CONVERSIONS: list[tuple[dict[str, Any], str, Any]] = [
     ({"overlap": "skip"}, "max_active", 1),
     ({"overlap": "allow"}, "max_active", 1_000_000_000),
     ({"overlap": {"policy": "allow", "max": 3}}, "max_active", 3),
+    ({"overlap": "allow"}, "max_queued", 0),
+    ({"overlap": "queue"}, "max_active", 1),
+    ({"overlap": "queue"}, "max_queued", 10),
+    ({"overlap": {"policy": "queue", "max": 3}}, "max_queued", 3),
+    ({"overlap": "replace"}, "overlap", Overlap.REPLACE),
+    ({"overlap": "replace"}, "max_active", 1),
     ({"catch_up": "none"}, "catch_up", CatchUp.NONE),
     ({"catch_up": {"mode": "all", "max": 7}}, "catch_up_max", 7),
     ({"catch_up": {"mode": "latest", "window": "2d"}}, "catch_up_window", 2 * DAY),

@@ -36,6 +36,7 @@ from .inputs import (
     Submit,
 )
 from .live import Job, Live, Schedule, Sequence, Session
+from .overlap import settle
 from .states import State
 from .timeline import Timeline
 from .waiting import Waiting
@@ -61,7 +62,7 @@ class Core:
         self._turns: deque[Session] = deque()
         self._take: Mapping[type, Callable[[Draft, Any], object]] = {
             ApplyJobs: self._definitions.apply,
-            DeleteJob: self._definitions.delete,
+            DeleteJob: self._delete,
             SetJobEnabled: self._definitions.set_enabled,
             Submit: self._submit,
             Cancel: self._cancel,
@@ -80,6 +81,8 @@ class Core:
             for job in self.live.jobs.values():
                 for schedule in job.schedules.values():
                     self.timeline.add(schedule, now)
+                if self._executions.holds:
+                    settle(draft, self._executions.holds, job)
             self._is_new = False
         self._decider.advance(draft)
         self._executions.come_due(draft)
@@ -105,12 +108,23 @@ class Core:
             self.live.lost[execution.fence] = execution
             return
         job = self.live.job_of(execution)
+        if job is None:
+            # Nobody is left who would let it go.
+            execution.hold = None
         self._executions.admit(execution, job)
         if execution.is_leased:
             self._fleet.restore(execution, now)
         if execution.request_id:
             namespace = execution.spec.namespace
             self.live.requests[(namespace, execution.request_id)] = execution.id
+
+    def _delete(self, draft: Draft, request: DeleteJob) -> None:
+        """Remove a definition. What it runs goes on; what was held for it, ends."""
+        job = self.live.jobs.get(request.key)
+        for execution in tuple(job.active.values()) if job else ():
+            if execution.hold is not None:
+                self._executions.cancel(draft, execution, "the job was deleted")
+        self._definitions.delete(draft, request)
 
     def _submit(self, draft: Draft, request: Submit) -> tuple[str, ...]:
         jobs: dict[str, Job] = {}

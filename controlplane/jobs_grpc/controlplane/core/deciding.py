@@ -7,19 +7,16 @@ nothing; one that dies after it has left a pending execution for the next.
 
 from __future__ import annotations
 
-from itertools import islice
-
-from jobs_grpc.schedule import Rule
+from jobs_grpc.schedule import Rule, format_instant
 
 from .catchup import Unattended, plan, unattended
 from .draft import Draft
 from .effects import DueTimeSkipped
-from .execution import Execution
 from .executions import Executions, Origin
-from .job import execution_id
-from .live import Job, Live, Schedule
+from .job import Overlap, execution_id
+from .live import Live, Schedule
+from .overlap import Verdict, in_the_way, judge
 from .rows import DecisionRow
-from .states import State
 from .timeline import Timeline
 
 _Memo = dict[tuple[Rule, int, int], Unattended]
@@ -69,14 +66,19 @@ class Decider:
             self._skip(draft, schedule, due, "disabled")
         elif due == job.last_due_started or (job.job_id, due) in draft.due_started:
             self._skip(draft, schedule, due, "duplicate")
-        elif (holder := _holder(job)) is not None:
-            self._skip(draft, schedule, due, "overlap", holder=holder.id)
+        elif (verdict := judge(job, draft.now)).may_start:
+            self._start(draft, schedule, due, verdict)
         else:
-            self._start(draft, schedule, due)
+            assert verdict.holder is not None
+            self._skip(draft, schedule, due, "overlap", holder=verdict.holder.id)
         self._move_cursor(draft, schedule, due)
 
-    def _start(self, draft: Draft, schedule: Schedule, due: int) -> None:
+    def _start(
+        self, draft: Draft, schedule: Schedule, due: int, verdict: Verdict
+    ) -> None:
         job = schedule.job
+        if verdict.hold is not None and job.spec.overlap is Overlap.REPLACE:
+            verdict = self._make_room(draft, schedule, due)
         identity = execution_id(schedule.spec.id, due)
         params = job.spec.params
         if schedule.spec.params:
@@ -93,6 +95,7 @@ class Decider:
                 requested_by=f"schedule:{label}",
                 scheduled_for=due,
                 schedule_id=schedule.spec.id,
+                hold=verdict.hold,
             ),
         )
         job.last_due_started = due
@@ -107,9 +110,20 @@ class Decider:
                 "started",
                 "",
                 identity,
-                "",
+                verdict.holder.id if verdict.holder is not None else "",
             )
         )
+
+    def _make_room(self, draft: Draft, schedule: Schedule, due: int) -> Verdict:
+        """End what stands in the way of a due time; return how its execution begins."""
+        job = schedule.job
+        replaced = None
+        for replaced in in_the_way(job):
+            reason = f"replaced by the run due at {format_instant(due)}"
+            self._executions.cancel(draft, replaced, reason)
+        # What only waited has ended at once.
+        verdict = judge(job, draft.now)
+        return verdict if verdict.holder else Verdict(True, replaced)
 
     def _skip(
         self,
@@ -160,16 +174,3 @@ class Decider:
     def _move_cursor(self, draft: Draft, schedule: Schedule, to: int) -> None:
         schedule.cursor = to
         draft.cursors[schedule.spec.id] = schedule
-
-
-def _holder(job: Job) -> Execution | None:
-    """Return what stands in the way of another execution of the job, if anything does.
-
-    What was submitted for a later instant does not.
-    """
-    limit = job.spec.max_active
-    if len(job.active) < limit:
-        return None
-    begun = (one for one in job.active.values() if one.state is not State.SCHEDULED)
-    found = tuple(islice(begun, limit))
-    return found[0] if len(found) == limit else None

@@ -16,6 +16,7 @@ from .rows import (
     CursorRow,
     DecisionRow,
     EndedRow,
+    HoldRow,
     JobRow,
     RevisionRow,
     ScheduleRow,
@@ -61,6 +62,8 @@ class Draft:
     created: dict[int, Execution] = field(default_factory=dict)
     moved: dict[int, Execution] = field(default_factory=dict)
     ended: dict[int, EndedRow] = field(default_factory=dict)
+    # What was held or let go; as it stands at the end of the step.
+    held: dict[int, Execution] = field(default_factory=dict)
     statistics: dict[int, Job] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
     workers: dict[str, WorkerRow] = field(default_factory=dict)
@@ -71,6 +74,9 @@ class Draft:
     def note_moved(self, execution: Execution) -> None:
         if execution.seq not in self.created:
             self.moved[execution.seq] = execution
+
+    def note_held(self, execution: Execution) -> None:
+        self.held[execution.seq] = execution
 
     def note_ended(self, execution: Execution, result: Result) -> None:
         self.moved.pop(execution.seq, None)
@@ -92,6 +98,14 @@ class Draft:
             created=tuple(one.created_row() for one in self.created.values()),
             moved=tuple(one.moved_row() for one in self.moved.values()),
             ended=tuple(self.ended.values()),
+            holds=tuple(
+                HoldRow(one.seq, *one.hold)
+                for one in self.held.values()
+                if one.hold is not None
+            ),
+            deleted_holds=tuple(
+                one.seq for one in self.held.values() if one.hold is None
+            ),
             statistics=tuple(job.statistics_row() for job in self.statistics.values()),
             queues=tuple(queue.row() for queue in self.queues.values()),
             workers=tuple(self.workers.values()),

@@ -21,6 +21,22 @@ _WORD: Final[Mapping[State | Phase, str]] = {
 }
 
 
+class Hold(NamedTuple):
+    """What a pending execution waits for besides a slot; see `holding`.
+
+    `reason` is a word of the contract, `subject` what exactly it is, `since` an instant.
+    """
+
+    reason: str
+    subject: str
+    since: int
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Return what all executions that wait for the same thing have in common."""
+        return self.reason, self.subject
+
+
 class Result(NamedTuple):
     """How an attempt ended, as its worker tells it. Instants and CPU in microseconds."""
 
@@ -70,6 +86,8 @@ class Execution:
     session_id: str = ""
     started_at: int | None = None
     cancel_reason: str = ""
+    # Set while it is kept out of the waiting lines.
+    hold: Hold | None = None
 
     @property
     def is_leased(self) -> bool:

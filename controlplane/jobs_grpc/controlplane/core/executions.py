@@ -25,9 +25,11 @@ from .effects import (
     ExecutionStarted,
     LeaseGranted,
 )
-from .execution import Execution, Result
+from .execution import Execution, Hold, Result
+from .holding import Holds
 from .job import JobSpec, UnresolvedError, resolve
 from .live import Job, Live, Session
+from .overlap import settle
 from .states import FAILURES, Move, Phase, State
 from .waiting import Waiting
 
@@ -41,6 +43,8 @@ class Origin(NamedTuple):
     scheduled_for: int
     schedule_id: str = ""
     request_id: str | None = None
+    # What it waits for before it may stand in a waiting line.
+    hold: Hold | None = None
 
 
 def _explained(execution: Execution, result: Result) -> Result:
@@ -65,6 +69,7 @@ class Executions:
     def __init__(self, live: Live, waiting: Waiting) -> None:
         self._live = live
         self._waiting = waiting
+        self.holds = Holds(waiting)
         self._later: list[tuple[int, int, Execution]] = []
 
     def create(
@@ -94,8 +99,11 @@ class Executions:
             params=params,
             document_json=None if job else spec.document_json,
             state=State.PENDING if is_due else State.SCHEDULED,
+            hold=origin.hold,
         )
         draft.note_created(execution)
+        if execution.hold is not None:
+            draft.note_held(execution)
         self.admit(execution, job)
         return execution
 
@@ -106,6 +114,8 @@ class Executions:
             job.active[execution.seq] = execution
         if execution.is_leased:
             self._live.by_fence[execution.fence] = execution
+        elif execution.hold is not None:
+            self.holds.add(execution)
         elif execution.state is State.PENDING:
             self._waiting.add(execution)
         elif execution.state is State.SCHEDULED:
@@ -243,6 +253,7 @@ class Executions:
             execution.started_at = result.started_at
         draft.note_ended(execution, result)
         self._drop_lease(execution)
+        self.holds.drop(draft, execution)
         self._live.executions.pop(execution.id, None)
         if was_lost:
             self._live.lost.pop(execution.fence, None)
@@ -270,6 +281,8 @@ class Executions:
         if job is None:
             return
         job.active.pop(execution.seq, None)
+        if self.holds:
+            settle(draft, self.holds, job)
         count = job.recount if was_lost else job.count
         count(execution.state, ended_at=result.finished_at, error=result.error)
         draft.statistics[job.job_id] = job

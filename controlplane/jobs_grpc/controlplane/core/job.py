@@ -35,6 +35,15 @@ class Delivery(StrEnum):
     AT_LEAST_ONCE = "at_least_once"
 
 
+class Overlap(StrEnum):
+    """What becomes of a due time while executions of the job are active; see `overlap`."""
+
+    SKIP = "skip"
+    ALLOW = "allow"
+    QUEUE = "queue"
+    REPLACE = "replace"
+
+
 class CatchUp(StrEnum):
     """What becomes of due times that passed while the control plane was down."""
 
@@ -85,8 +94,12 @@ class JobSpec:
     params: Mapping[str, Any]
     has_declared_params: bool
     schedules: tuple[ScheduleSpec, ...]
-    # How many executions may be active when a schedule starts another; 1 is "skip".
+    overlap: Overlap
+    # How many executions may be active beside each other when a schedule starts one:
+    # what `allow` says, 1 with the other policies.
     max_active: int
+    # How many `queue` holds behind the active one.
+    max_queued: int
     catch_up: CatchUp
     catch_up_window: int
     catch_up_max: int

@@ -154,6 +154,15 @@ class EndedRow(NamedTuple):
     seq: int
 
 
+class HoldRow(NamedTuple):
+    """A pending execution is kept out of the waiting lines; gone when it is let go."""
+
+    seq: int
+    reason: str
+    subject: str
+    since: int
+
+
 class QueueRow(NamedTuple):
     """A waiting line with its share and its totals."""
 
@@ -190,6 +199,9 @@ class Changes:
     created: tuple[CreatedRow, ...] = ()
     moved: tuple[MovedRow, ...] = ()
     ended: tuple[EndedRow, ...] = ()
+    holds: tuple[HoldRow, ...] = ()
+    # The numbers of executions that are no longer held.
+    deleted_holds: tuple[int, ...] = ()
     statistics: tuple[StatisticsRow, ...] = ()
     queues: tuple[QueueRow, ...] = ()
     workers: tuple[WorkerRow, ...] = ()
@@ -259,6 +271,7 @@ class ActiveState:
     schedules: tuple[ScheduleRow, ...] = ()
     # Not final, or lost recently.
     executions: tuple[ExecutionRow, ...] = ()
+    holds: tuple[HoldRow, ...] = ()
     # (job id, revision) to document, for executions of older revisions.
     documents: dict[tuple[int, int], str] = field(default_factory=dict)
     queues: tuple[QueueRow, ...] = ()

@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.execution import Execution
+from jobs_grpc.controlplane.core.execution import Execution, Hold
 from jobs_grpc.controlplane.core.job import JobSpec
 from jobs_grpc.controlplane.core.live import Job
 from jobs_grpc.controlplane.core.rows import (
@@ -50,13 +50,16 @@ def build_core(state: ActiveState, *, term: int, now: int) -> Core:
         specs[(row.job_id, row.revision)] = spec
         job = _job(row, spec, statistics.get(row.job_id))
         core.restore_job(job, cursors[row.job_id], now)
+    holds = {row.seq: Hold(row.reason, row.subject, row.since) for row in state.holds}
     for one in state.executions:
         try:
             spec = _spec_of(one, specs, state.documents)
         except (ValueError, KeyError):
             log.exception("execution %s cannot be read", one.id)
             continue
-        core.restore_execution(_execution(one, spec), now)
+        execution = _execution(one, spec)
+        execution.hold = holds.get(one.seq)
+        core.restore_execution(execution, now)
     return core
 
 

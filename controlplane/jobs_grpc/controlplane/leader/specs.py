@@ -11,6 +11,7 @@ from jobs_grpc.controlplane.core.job import (
     Delivery,
     JobKey,
     JobSpec,
+    Overlap,
     ScheduleSpec,
     Work,
     schedule_id,
@@ -35,11 +36,13 @@ def spec_of(document: JobDocument) -> JobSpec:
         params=_defaults_of(document),
         has_declared_params=bool(document.params),
         schedules=_schedules_of(document),
+        overlap=Overlap(document.overlap.policy),
         max_active=(
-            1
-            if document.overlap.policy == "skip"
-            else document.overlap.max or _NO_LIMIT
+            document.overlap.max or _NO_LIMIT
+            if document.overlap.policy == "allow"
+            else 1
         ),
+        max_queued=document.overlap.queued,
         catch_up=CatchUp(document.catch_up.mode),
         catch_up_window=parse_duration(document.catch_up.window),
         catch_up_max=document.catch_up.limit,

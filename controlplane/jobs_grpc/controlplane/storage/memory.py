@@ -16,6 +16,7 @@ from jobs_grpc.controlplane.core.rows import (
     Changes,
     DecisionRow,
     ExecutionRow,
+    HoldRow,
     JobRecord,
     JobRow,
     QueueRow,
@@ -48,6 +49,7 @@ class MemoryStore:
         self._requests: dict[tuple[str, str], str] = {}
         self._queues: dict[str, QueueRow] = {}
         self._workers: dict[str, WorkerRow] = {}
+        self._holds: dict[int, HoldRow] = {}
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
@@ -86,6 +88,11 @@ class MemoryStore:
                 for row in self._schedules.values()
             ),
             executions=tuple(sorted(active)),
+            holds=tuple(
+                row
+                for row in self._holds.values()
+                if self._executions[row.seq].finished_at is None
+            ),
             documents={
                 key: text for key, text in self._documents.items() if key in wanted
             },
@@ -262,6 +269,10 @@ class MemoryStore:
         for ended in changes.ended:
             old = self._executions[ended.seq]
             self._executions[ended.seq] = old._replace(**ended._asdict())
+
+        for seq in changes.deleted_holds:
+            self._holds.pop(seq, None)
+        self._holds.update((row.seq, row) for row in changes.holds)
 
     def _record(self, row: JobRow) -> JobRecord:
         statistics = self._statistics.get(row.job_id)

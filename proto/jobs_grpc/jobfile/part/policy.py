@@ -10,7 +10,6 @@ import signal
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     Field,
     PlainValidator,
     StrictInt,
@@ -20,7 +19,7 @@ from pydantic import (
 
 from jobs_grpc.jobfile.part.complaint import Complaint, complain, complaints, shown
 from jobs_grpc.jobfile.part.part import Part, stated
-from jobs_grpc.jobfile.part.pending import NOT_YET, PendingAmount, PendingSize
+from jobs_grpc.jobfile.part.pending import PendingAmount, PendingSize
 from jobs_grpc.jobfile.part.quantity import (
     Duration,
     PositiveDuration,
@@ -33,12 +32,7 @@ SIGNALS: Final = ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL")
 
 # As many as an hour of a schedule that fires every five minutes, with room.
 DEFAULT_CATCH_UPS: Final = 10
-
-
-def _built(policy: str) -> str:
-    if policy in {"queue", "replace"}:
-        raise complain(f'"{policy}" {NOT_YET}')
-    return policy
+DEFAULT_QUEUED: Final = 10
 
 
 class Overlap(Part):
@@ -46,14 +40,13 @@ class Overlap(Part):
 
     policy: Annotated[
         Literal["skip", "queue", "allow", "replace"],
-        AfterValidator(_built),
         Field(
             description=(
                 "skip: the due time is skipped, and the decision says why. "
+                "queue: it waits until the others have ended. "
                 "allow: it starts beside the others. "
-                "queue and replace are not supported yet."
+                "replace: the others are ended first, then it starts."
             ),
-            json_schema_extra={"enum": ["skip", "allow"]},
         ),
     ] = "skip"
     max: Annotated[
@@ -61,7 +54,9 @@ class Overlap(Part):
         Field(
             ge=1,
             description=(
-                "With allow: how many may run at once; without it there is no limit."
+                "With allow: how many may run at once; without it there is no limit. "
+                "With queue: how many may wait behind the one that runs; "
+                f"default {DEFAULT_QUEUED}."
             ),
         ),
     ] = None
@@ -72,11 +67,18 @@ class Overlap(Part):
         return {"policy": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _max_needs_allow(self) -> Self:
-        if self.max is not None and self.policy != "allow":
+    def _settle(self) -> Self:
+        if self.max is not None and self.policy not in {"allow", "queue"}:
             message = f'has no meaning with the policy "{self.policy}"'
             raise complaints([Complaint(("max",), message)])
+        if self.policy == "queue" and self.max == DEFAULT_QUEUED:
+            self.__dict__["max"] = None
         return self
+
+    @property
+    def queued(self) -> int:
+        """How many due times may wait behind an execution."""
+        return (self.max or DEFAULT_QUEUED) if self.policy == "queue" else 0
 
     def canonical(self) -> object:
         return self.policy if self.max is None else stated(self)

@@ -42,6 +42,11 @@ where (job_id, revision) in (
 -- name: active_queues
 select name, weight, completed, failed from queues;
 
+-- name: active_holds
+select h.seq, h.reason, h.subject, h.since from holds as h
+inner join executions as e on e.seq = h.seq
+where e.finished_at is null;
+
 -- name: job
 select
     j.job_id, j.namespace, j.workspace, j.name, j.revision, j.document_json,

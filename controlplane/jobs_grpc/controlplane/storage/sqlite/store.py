@@ -16,6 +16,7 @@ from jobs_grpc.controlplane.core.rows import (
     Changes,
     DecisionRow,
     ExecutionRow,
+    HoldRow,
     JobRecord,
     JobRow,
     QueueRow,
@@ -92,6 +93,7 @@ class SqliteStore:
             executions=tuple(
                 map(ExecutionRow._make, await fetch("active_executions", lost_since))
             ),
+            holds=tuple(map(HoldRow._make, await fetch("active_holds"))),
             documents={(row[0], row[1]): row[2] for row in documents},
             queues=tuple(map(QueueRow._make, await fetch("active_queues"))),
         )

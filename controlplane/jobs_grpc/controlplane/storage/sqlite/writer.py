@@ -47,6 +47,7 @@ _MANY: Final = frozenset(
         "created",
         "moved",
         "ended",
+        "holds",
         "decisions",
         "cursors",
         "statistics",
@@ -144,6 +145,7 @@ class Writer:
             ("deleted_schedules", changes.deleted_schedules),
             ("deleted_jobs", changes.deleted_jobs),
             ("deleted_statistics", changes.deleted_jobs),
+            ("deleted_holds", changes.deleted_holds),
         ):
             if keys:
                 connection.executemany(self._statements[name], ((key,) for key in keys))
@@ -154,6 +156,7 @@ class Writer:
             ("created", changes.created),
             ("moved", changes.moved),
             ("ended", changes.ended),
+            ("holds", changes.holds),
             ("decisions", changes.decisions),
             ("cursors", changes.cursors),
             ("statistics", changes.statistics),

@@ -87,6 +87,16 @@ update executions set
 from (values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)) as v
 where seq = v.column14;
 
+-- name: holds
+insert into holds (seq, reason, subject, since) values ($1, $2, $3, $4)
+on conflict (seq) do update set
+    reason = excluded.reason,
+    subject = excluded.subject,
+    since = excluded.since;
+
+-- name: deleted_holds
+delete from holds where seq = $1;
+
 -- name: statistics
 insert into job_statistics (
     job_id, run_count, success_count, failure_count, last_run_at, last_success_at,
