@@ -31,9 +31,11 @@ from support.jobs import (
     NAMESPACE,
     NOON,
     SECOND,
+    attempt_row,
     created_row,
     decision_row,
     ended_row,
+    event_row,
     hold_row,
     job_row,
     key,
@@ -619,6 +621,49 @@ async def test_a_decision_is_read_back_as_it_was_written(
     )
     await store.commit(term, Changes(decisions=rows))
     assert await store.decisions(DecisionFilter(NAMESPACE), 10) == list(rows[::-1])
+
+
+# The story of an execution.
+
+
+async def test_superseded_attempts_are_read_back_in_order(
+    store: Store, term: int
+) -> None:
+    first = attempt_row(1, 100)
+    bare = attempt_row(
+        1,
+        200,
+        attempt=2,
+        leased_at=None,
+        started_at=None,
+        exit_code=None,
+        output_bytes=None,
+        cpu_user=None,
+        cpu_system=None,
+        peak_memory=None,
+        outcome="released",
+    )
+    await store.commit(term, Changes(attempts=(bare, attempt_row(2, 150))))
+    await store.commit(term, Changes(attempts=(first,)))
+    assert await store.attempts(1) == [first, bare]
+    assert await store.attempts(3) == []
+
+
+async def test_an_attempt_is_kept_once(store: Store, term: int) -> None:
+    await store.commit(term, Changes(attempts=(attempt_row(),)))
+    with pytest.raises(StoreFailedError):
+        await store.commit(term, Changes(attempts=(attempt_row(outcome="lost"),)))
+    assert await store.attempts(1) == [attempt_row()]
+
+
+async def test_events_of_an_execution_are_read_back_in_the_order_of_their_numbers(
+    store: Store, term: int
+) -> None:
+    late, early, other = event_row(1, 9), event_row(1, 8, kind="leased"), event_row(2)
+    await store.commit(term, Changes(events=(late, other)))
+    await store.commit(term, Changes(events=(early,)))
+    assert await store.events(1) == [early, late]
+    assert await store.events(3) == []
 
 
 # What a term starts from.

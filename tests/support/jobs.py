@@ -16,9 +16,11 @@ from jobs_grpc.controlplane.core.inputs import (
 )
 from jobs_grpc.controlplane.core.job import STANDALONE, JobKey, JobSpec
 from jobs_grpc.controlplane.core.rows import (
+    AttemptRow,
     CreatedRow,
     DecisionRow,
     EndedRow,
+    EventRow,
     HoldRow,
     JobRow,
     MovedRow,
@@ -211,6 +213,33 @@ def ended_row(seq: int = 1, **fields: Any) -> EndedRow:
         "seq": seq,
     }
     return EndedRow(**{**values, **fields})
+
+
+def attempt_row(seq: int = 1, fence: int = 100, **fields: Any) -> AttemptRow:
+    values: dict[str, Any] = {
+        "attempt": 1,
+        "worker_id": "id-of-w1",
+        "worker": "w1",
+        "leased_at": NOON,
+        "started_at": NOON + 1,
+        "finished_at": NOON + SECOND,
+        "outcome": "failed",
+        "exit_code": 1,
+        "signal": "",
+        "error": "exit status 1",
+        "output_bytes": 12,
+        "output_dropped": 3,
+        "cpu_user": 4,
+        "cpu_system": 5,
+        "peak_memory": 6,
+        "receipt_json": "{}",
+    }
+    return AttemptRow(execution_seq=seq, fence=fence, **{**values, **fields})
+
+
+def event_row(seq: int = 1, n: int = 1, **fields: Any) -> EventRow:
+    values: dict[str, Any] = {"at": NOON, "kind": "lost", "detail_json": '{"fence": 7}'}
+    return EventRow(execution_seq=seq, n=n, **{**values, **fields})
 
 
 def decision_row(

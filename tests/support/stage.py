@@ -7,6 +7,7 @@ term from exactly that.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
@@ -30,7 +31,7 @@ from jobs_grpc.controlplane.core.inputs import (
     Submission,
 )
 from jobs_grpc.controlplane.core.live import Job, Session
-from jobs_grpc.controlplane.core.rows import DecisionRow, ExecutionRow
+from jobs_grpc.controlplane.core.rows import AttemptRow, DecisionRow, ExecutionRow
 from jobs_grpc.controlplane.core.states import Move
 from jobs_grpc.controlplane.leader.loading import build_core
 from jobs_grpc.controlplane.storage.memory import MemoryStore
@@ -195,6 +196,19 @@ class Stage:
         """Return all executions, oldest first."""
         wanted = ExecutionFilter(NAMESPACE, job=job)
         return list(reversed(finish(self.store.executions(wanted, 1_000_000))))
+
+    def attempts(self, execution_id: str) -> list[AttemptRow]:
+        """Return the attempts that an execution went on without."""
+        return list(finish(self.store.attempts(self.row(execution_id).seq)))
+
+    def story(self, execution_id: str, kind: str = "") -> list[dict[str, Any]]:
+        """Return the events of an execution, each with its kind and its instant."""
+        rows = finish(self.store.events(self.row(execution_id).seq))
+        return [
+            {"kind": row.kind, "at": row.at, **json.loads(row.detail_json)}
+            for row in rows
+            if kind in {"", row.kind}
+        ]
 
     def decisions(self, job: str = "") -> list[DecisionRow]:
         """Return all decisions, earliest due time first."""

@@ -75,7 +75,7 @@ class Core:
 
     def step(self, inputs: Iterable[Input], now: int) -> Step:
         """Move to `now`, take the inputs, fill free slots."""
-        draft = Draft(now=now)
+        draft = Draft(now=now, sequence=self.live.sequence)
         if self._is_new:
             self._decider.recover(draft)
             for job in self.live.jobs.values():

@@ -6,16 +6,19 @@ touched several times in one step is written once, as it stands at the end.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .effects import Fact, Message
 from .execution import Execution, Result
 from .rows import (
+    AttemptRow,
     Changes,
     CursorRow,
     DecisionRow,
     EndedRow,
+    EventRow,
     HoldRow,
     JobRow,
     RevisionRow,
@@ -24,7 +27,8 @@ from .rows import (
 )
 
 if TYPE_CHECKING:
-    from .live import Job, Schedule
+    from .live import Job, Schedule, Sequence
+    from .story import Event
     from .waiting import Queue
 
 
@@ -46,6 +50,8 @@ class Draft:
     """A step in the making."""
 
     now: int
+    # Where events take their numbers from.
+    sequence: Sequence
     replies: list[object] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
@@ -64,6 +70,8 @@ class Draft:
     ended: dict[int, EndedRow] = field(default_factory=dict)
     # What was held or let go; as it stands at the end of the step.
     held: dict[int, Execution] = field(default_factory=dict)
+    attempts: list[AttemptRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
     statistics: dict[int, Job] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
     workers: dict[str, WorkerRow] = field(default_factory=dict)
@@ -81,6 +89,31 @@ class Draft:
     def note_ended(self, execution: Execution, result: Result) -> None:
         self.moved.pop(execution.seq, None)
         self.ended[execution.seq] = execution.ended_row(result)
+
+    def note_attempt(self, execution: Execution, outcome: str, result: Result) -> None:
+        """Keep the current attempt of an execution that goes on without it."""
+        self.attempts.append(execution.attempt_row(outcome, result))
+
+    def note_event(self, execution: Execution, kind: Event, **detail: Any) -> None:
+        """Keep what happened to an execution, for those who ask why.
+
+        Only for what is rare: each event is a row. Details are values of JSON, instants
+        and durations among them in microseconds; `None` and "" are left out.
+        """
+        told = {
+            key: value
+            for key, value in detail.items()
+            if value is not None and value != ""
+        }
+        self.events.append(
+            EventRow(
+                execution.seq,
+                self.sequence.take(),
+                self.now,
+                kind.value,
+                json.dumps(told, ensure_ascii=False),
+            )
+        )
 
     def freeze(self, wake_at: int | None) -> Step:
         """Return the step; the draft must not be touched after."""
@@ -106,6 +139,8 @@ class Draft:
             deleted_holds=tuple(
                 one.seq for one in self.held.values() if one.hold is None
             ),
+            attempts=tuple(self.attempts),
+            events=tuple(self.events),
             statistics=tuple(job.statistics_row() for job in self.statistics.values()),
             queues=tuple(queue.row() for queue in self.queues.values()),
             workers=tuple(self.workers.values()),

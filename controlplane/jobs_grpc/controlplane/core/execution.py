@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from .job import Delivery, JobSpec
-from .rows import CreatedRow, EndedRow, MovedRow
+from .rows import AttemptRow, CreatedRow, EndedRow, MovedRow
 from .states import Move, Phase, State, after
 
 # One step of priority is worth this much waiting (µs): a waiting execution of priority 5
@@ -84,6 +84,8 @@ class Execution:
     worker_id: str = ""
     worker: str = ""
     session_id: str = ""
+    # When this term gave the current lease; `None` if an earlier one did.
+    leased_at: int | None = None
     started_at: int | None = None
     cancel_reason: str = ""
     # Set while it is kept out of the waiting lines.
@@ -168,4 +170,29 @@ class Execution:
             result.peak_memory,
             result.receipt_json,
             self.seq,
+        )
+
+    def attempt_row(self, outcome: str, result: Result) -> AttemptRow:
+        started_at = self.started_at
+        if result.started_at is not None:
+            started_at = result.started_at
+        return AttemptRow(
+            self.seq,
+            self.fence,
+            self.attempt,
+            self.worker_id,
+            self.worker,
+            self.leased_at,
+            started_at,
+            result.finished_at,
+            outcome,
+            result.exit_code,
+            result.signal,
+            result.error,
+            result.output_bytes,
+            result.output_dropped,
+            result.cpu_user,
+            result.cpu_system,
+            result.peak_memory,
+            result.receipt_json,
         )

@@ -31,6 +31,7 @@ from .job import JobSpec, UnresolvedError, resolve
 from .live import Job, Live, Session
 from .overlap import settle
 from .states import FAILURES, Move, Phase, State
+from .story import Event
 from .waiting import Waiting
 
 
@@ -151,6 +152,7 @@ class Executions:
         execution.session_id = session.id
         execution.worker_id = session.worker_id
         execution.worker = session.worker
+        execution.leased_at = draft.now
         session.leases[execution.fence] = execution
         self._live.by_fence[execution.fence] = execution
         draft.note_moved(execution)
@@ -159,6 +161,14 @@ class Executions:
                 session.id, execution, work, execution.fence, execution.attempt
             )
         )
+        if execution.attempt > 1:
+            draft.note_event(
+                execution,
+                Event.LEASED,
+                attempt=execution.attempt,
+                fence=execution.fence,
+                worker=execution.worker,
+            )
         waited = draft.now - execution.scheduled_for
         draft.facts.append(
             ExecutionLeased(execution, session.worker, execution.attempt, waited)
@@ -183,25 +193,33 @@ class Executions:
         """Take the result of the current attempt, or of a lost one."""
         waits_on = execution.state in {State.PENDING, State.RUNNING}
         if result.never_began and waits_on:
-            self.release(draft, execution, "the worker did not begin it")
+            reason = "the worker did not begin it"
+            self.release(draft, execution, reason, result)
         elif result.move is not Move.LOSE:
             self._end(draft, execution, _explained(execution, result))
         elif waits_on and execution.may_run_twice:
-            self.release(draft, execution, result.error)
+            self.release(draft, execution, result.error, result)
         elif execution.state is not State.LOST:
             self._end(draft, execution, result)
 
-    def release(self, draft: Draft, execution: Execution, reason: str) -> None:
+    def release(
+        self,
+        draft: Draft,
+        execution: Execution,
+        reason: str,
+        result: Result | None = None,
+    ) -> None:
         """Take the lease back and let the execution wait again.
 
         Only where the attempt never began, or where it may run twice.
         """
         worker = execution.worker
+        self._supersede(draft, execution, Event.RELEASED, reason, result)
         self._drop_lease(execution)
         execution.move(Move.RELEASE)
         execution.phase = Phase.NONE
         execution.session_id = execution.worker_id = execution.worker = ""
-        execution.started_at = None
+        execution.leased_at = execution.started_at = None
         draft.note_moved(execution)
         draft.facts.append(ExecutionReleased(execution, worker, reason))
         self._waiting.add(execution)
@@ -223,6 +241,7 @@ class Executions:
         """End what only waits; ask the worker to end what may run."""
         if execution.state is State.CANCELLING:
             return
+        draft.note_event(execution, Event.CANCEL_ASKED, reason=reason)
         if not execution.is_leased:
             self._end(
                 draft,
@@ -237,7 +256,36 @@ class Executions:
             CancelWanted(execution.session_id, execution.fence, reason)
         )
 
+    def _supersede(
+        self,
+        draft: Draft,
+        execution: Execution,
+        event: Event,
+        reason: str,
+        result: Result | None = None,
+    ) -> None:
+        """Keep the current attempt, which the execution goes on without."""
+        ended = result or Result(move=Move.LOSE, finished_at=draft.now, error=reason)
+        draft.note_attempt(execution, event.value, ended)
+        draft.note_event(
+            execution,
+            event,
+            attempt=execution.attempt,
+            fence=execution.fence,
+            worker=execution.worker,
+            reason=reason,
+        )
+        self._live.supersede(execution)
+
     def _lose(self, draft: Draft, execution: Execution, reason: str) -> None:
+        draft.note_event(
+            execution,
+            Event.LOST,
+            attempt=execution.attempt,
+            fence=execution.fence,
+            worker=execution.worker,
+            reason=reason,
+        )
         self._live.lost[execution.fence] = execution
         result = Result(
             move=Move.LOSE,
@@ -257,6 +305,14 @@ class Executions:
         self._live.executions.pop(execution.id, None)
         if was_lost:
             self._live.lost.pop(execution.fence, None)
+            draft.note_event(
+                execution,
+                Event.RESOLVED,
+                attempt=execution.attempt,
+                fence=execution.fence,
+                worker=execution.worker,
+                state=execution.state.value,
+            )
         self._count(draft, execution, result, was_lost=was_lost)
         draft.facts.append(
             ExecutionFinished(

@@ -50,6 +50,7 @@ from .inputs import (
 from .live import Live, Session
 from .rows import WorkerRow
 from .states import Move, Phase, State
+from .story import Event
 
 # How long a session lives without a sign of its worker (reconnects take seconds; a
 # dead host should cost no more than this), and how long the leader waits beyond it so
@@ -206,9 +207,12 @@ class Fleet:
                 verdicts.append((entry.fence, "send_result" if known else "forget"))
                 if mine:
                     kept.add(entry.fence)
+                elif not known:
+                    self._note_stale(draft, session, entry.fence, "finished")
                 continue
             if execution is None or not mine:
                 verdicts.append((entry.fence, "cancel"))
+                self._note_stale(draft, session, entry.fence, entry.phase)
                 continue
             kept.add(entry.fence)
             self._adopt(draft, session, execution, entry, verdicts)
@@ -272,8 +276,25 @@ class Fleet:
         execution = self._live.by_fence.get(fence)
         if execution is None or execution.session_id != session.id:
             draft.facts.append(ReportRefused(session.id, fence, report))
+            self._note_stale(draft, session, fence, report)
             return None
         return execution
+
+    def _note_stale(
+        self, draft: Draft, session: Session, fence: int, report: str
+    ) -> None:
+        """Tell the story of an execution that a worker still speaks of an old attempt."""
+        old = self._live.superseded.get(fence)
+        if old is None or report in old.refused:
+            return
+        old.refused.add(report)
+        draft.note_event(
+            old.execution,
+            Event.REPORT_REFUSED,
+            fence=fence,
+            report=report,
+            worker=session.worker,
+        )
 
     def _end(self, draft: Draft, session: Session, reason: str) -> None:
         leases = tuple(session.leases.values())

@@ -18,6 +18,9 @@ from .states import FAILURES, State
 
 # Numbers of one term; 10^12 of them last three years at 10,000 a second.
 _NUMBERS_PER_TERM: Final = 1_000_000_000_000
+# Attempts that others followed are remembered, so that a late report can be told apart
+# from nonsense and shown where it belongs.
+_SUPERSEDED_KEPT: Final = 10_000
 
 
 class Sequence:
@@ -153,6 +156,15 @@ class Session:
         return self.slots - len(self.leases) if self.stream is not None else 0
 
 
+@dataclass(slots=True)
+class Superseded:
+    """An attempt that is over while its execution went on."""
+
+    execution: Execution
+    # The kinds of late reports that were refused, each told once.
+    refused: set[str] = field(default_factory=set)
+
+
 @dataclass(slots=True, kw_only=True)
 class Live:
     """The state of a term."""
@@ -166,10 +178,18 @@ class Live:
     by_fence: dict[int, Execution] = field(default_factory=dict)
     # Lost, but a late result of the fence would still be believed.
     lost: dict[int, Execution] = field(default_factory=dict)
+    # By fence, newest last.
+    superseded: OrderedDict[int, Superseded] = field(default_factory=OrderedDict)
     sessions: dict[str, Session] = field(default_factory=dict)
     sessions_by_worker: dict[str, Session] = field(default_factory=dict)
     # (namespace, request id) to execution id: repeated requests, newest last.
     requests: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
+
+    def supersede(self, execution: Execution) -> None:
+        """Remember the current fence of an execution as one that is over."""
+        self.superseded[execution.fence] = Superseded(execution)
+        while len(self.superseded) > _SUPERSEDED_KEPT:
+            self.superseded.popitem(last=False)
 
     def job_of(self, execution: Execution) -> Job | None:
         """Return the stored job behind an execution, if it (still) has one."""

@@ -163,6 +163,45 @@ class HoldRow(NamedTuple):
     since: int
 
 
+class AttemptRow(NamedTuple):
+    """An attempt that another one followed, or may follow.
+
+    The current attempt lives in the execution's row. `outcome` is a state of executions,
+    or "released" where the attempt never began or was taken back to be given again.
+    `leased_at` is unknown where an earlier term gave the lease.
+    """
+
+    execution_seq: int
+    fence: int
+    attempt: int
+    worker_id: str
+    worker: str
+    leased_at: int | None
+    started_at: int | None
+    finished_at: int
+    outcome: str
+    exit_code: int | None = None
+    signal: str = ""
+    error: str = ""
+    output_bytes: int | None = None
+    output_dropped: int = 0
+    cpu_user: int | None = None
+    cpu_system: int | None = None
+    peak_memory: int | None = None
+    receipt_json: str = ""
+
+
+class EventRow(NamedTuple):
+    """Something that happened to an execution besides its states; see `story`."""
+
+    execution_seq: int
+    # Grows over all terms: events of one instant keep their order by it.
+    n: int
+    at: int
+    kind: str
+    detail_json: str
+
+
 class QueueRow(NamedTuple):
     """A waiting line with its share and its totals."""
 
@@ -202,6 +241,8 @@ class Changes:
     holds: tuple[HoldRow, ...] = ()
     # The numbers of executions that are no longer held.
     deleted_holds: tuple[int, ...] = ()
+    attempts: tuple[AttemptRow, ...] = ()
+    events: tuple[EventRow, ...] = ()
     statistics: tuple[StatisticsRow, ...] = ()
     queues: tuple[QueueRow, ...] = ()
     workers: tuple[WorkerRow, ...] = ()

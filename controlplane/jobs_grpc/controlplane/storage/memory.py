@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
+    AttemptRow,
     Changes,
     DecisionRow,
+    EventRow,
     ExecutionRow,
     HoldRow,
     JobRecord,
@@ -47,6 +49,8 @@ class MemoryStore:
         self._executions: dict[int, ExecutionRow] = {}
         self._ids: dict[str, int] = {}
         self._requests: dict[tuple[str, str], str] = {}
+        self._attempts: dict[tuple[int, int], AttemptRow] = {}
+        self._events: dict[tuple[int, int], EventRow] = {}
         self._queues: dict[str, QueueRow] = {}
         self._workers: dict[str, WorkerRow] = {}
         self._holds: dict[int, HoldRow] = {}
@@ -155,6 +159,16 @@ class MemoryStore:
         ]
         return found[:limit]
 
+    async def attempts(self, execution_seq: int) -> Sequence[AttemptRow]:
+        return sorted(
+            row for row in self._attempts.values() if row.execution_seq == execution_seq
+        )
+
+    async def events(self, execution_seq: int) -> Sequence[EventRow]:
+        return sorted(
+            row for row in self._events.values() if row.execution_seq == execution_seq
+        )
+
     async def executions_of_requests(
         self, *, namespace: str, request_ids: Sequence[str]
     ) -> Mapping[str, str]:
@@ -234,6 +248,9 @@ class MemoryStore:
         for decision in changes.decisions:
             if (decision.schedule_id, decision.due_at) in self._decisions:
                 raise StoreFailedError("the due time is decided already")
+        for attempt in changes.attempts:
+            if (attempt.execution_seq, attempt.fence) in self._attempts:
+                raise StoreFailedError("the attempt is kept already")
 
     def _write_jobs(self, changes: Changes) -> None:
         # First, so that a name that becomes free can be taken in the same commit.
@@ -269,6 +286,10 @@ class MemoryStore:
         for ended in changes.ended:
             old = self._executions[ended.seq]
             self._executions[ended.seq] = old._replace(**ended._asdict())
+        self._attempts.update(
+            ((row.execution_seq, row.fence), row) for row in changes.attempts
+        )
+        self._events.update(((row.execution_seq, row.n), row) for row in changes.events)
 
         for seq in changes.deleted_holds:
             self._holds.pop(seq, None)

@@ -22,8 +22,10 @@ from typing import Protocol
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
+    AttemptRow,
     Changes,
     DecisionRow,
+    EventRow,
     ExecutionRow,
     JobRecord,
     QueueRow,
@@ -146,6 +148,14 @@ class Store(Protocol):
         self, wanted: ExecutionFilter, limit: int
     ) -> Sequence[ExecutionRow]:
         """Return executions, newest first."""
+        ...
+
+    async def attempts(self, execution_seq: int) -> Sequence[AttemptRow]:
+        """Return the attempts of an execution that it went on without, in order."""
+        ...
+
+    async def events(self, execution_seq: int) -> Sequence[EventRow]:
+        """Return what happened to an execution besides its states, in order."""
         ...
 
     async def executions_of_requests(

@@ -113,6 +113,17 @@ limit $5;
 select request_id, id from executions
 where namespace = $1 and request_id in (select value from json_each($2));
 
+-- name: attempts
+select
+    execution_seq, fence, attempt, worker_id, worker, leased_at, started_at, finished_at,
+    outcome, exit_code, signal, error, output_bytes, output_dropped, cpu_user, cpu_system,
+    peak_memory, receipt_json
+from attempts where execution_seq = $1 order by fence;
+
+-- name: events
+select execution_seq, n, at, kind, detail_json
+from execution_events where execution_seq = $1 order by n;
+
 -- name: decisions
 select
     schedule_id, due_at, namespace, workspace, job, decided_at,

@@ -13,8 +13,10 @@ from typing import Any, Final
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
+    AttemptRow,
     Changes,
     DecisionRow,
+    EventRow,
     ExecutionRow,
     HoldRow,
     JobRecord,
@@ -135,6 +137,14 @@ class SqliteStore:
             parameters.append(wanted.job)
         rows = await self._reader.fetch(name, *parameters)
         return [ExecutionRow._make(row) for row in rows]
+
+    async def attempts(self, execution_seq: int) -> Sequence[AttemptRow]:
+        rows = await self._reader.fetch("attempts", execution_seq)
+        return [AttemptRow._make(row) for row in rows]
+
+    async def events(self, execution_seq: int) -> Sequence[EventRow]:
+        rows = await self._reader.fetch("events", execution_seq)
+        return [EventRow._make(row) for row in rows]
 
     async def executions_of_requests(
         self, *, namespace: str, request_ids: Sequence[str]

@@ -97,6 +97,19 @@ on conflict (seq) do update set
 -- name: deleted_holds
 delete from holds where seq = $1;
 
+-- name: attempts
+insert into attempts (
+    execution_seq, fence, attempt, worker_id, worker, leased_at, started_at, finished_at,
+    outcome, exit_code, signal, error, output_bytes, output_dropped, cpu_user, cpu_system,
+    peak_memory, receipt_json
+) values (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+);
+
+-- name: events
+insert into execution_events (execution_seq, n, at, kind, detail_json)
+values ($1, $2, $3, $4, $5);
+
 -- name: statistics
 insert into job_statistics (
     job_id, run_count, success_count, failure_count, last_run_at, last_success_at,

@@ -1,0 +1,37 @@
+"""What can happen to an execution besides its states: the kinds of its events.
+
+A plain execution has none: its decision, its row and its output say everything. An event
+is written only where somebody may later ask why; `execution trace` puts them in order.
+
+| kind | when | details |
+|---|---|---|
+| `leased` | any attempt but the first is given to a worker | attempt, fence, worker |
+| `released` | a lease was taken back and the execution waits again | attempt, fence, worker, reason |
+| `lost` | the end of an attempt that may have run is not known | attempt, fence, worker, reason |
+| `resolved` | a late result of the lost attempt was believed | attempt, fence, worker, state |
+| `retry_scheduled` | a failed attempt is tried again | attempt, reason, delay, due_at |
+| `cancel_asked` | its end was asked for while it ran or waited | reason |
+| `report_refused` | a report of a superseded attempt came in | fence, report, worker |
+| `waited` | something besides slots kept it waiting | reason, from, until |
+| `drained` | its worker was drained before it ended | worker |
+| `timed_out` | a limit of the job was reached | which |
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """What happened; the table is above."""
+
+    LEASED = "leased"
+    RELEASED = "released"
+    LOST = "lost"
+    RESOLVED = "resolved"
+    RETRY_SCHEDULED = "retry_scheduled"
+    CANCEL_ASKED = "cancel_asked"
+    REPORT_REFUSED = "report_refused"
+    WAITED = "waited"
+    DRAINED = "drained"
+    TIMED_OUT = "timed_out"
