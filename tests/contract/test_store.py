@@ -386,6 +386,19 @@ async def test_pages_of_executions_meet_without_gap_or_overlap(
     assert seen == list(range(23, 0, -1))
 
 
+async def test_an_execution_is_found_by_its_id_in_any_namespace(
+    store: Store, term: int
+) -> None:
+    rows = (created_row(1, id="ab12"), created_row(2, id="ab1", namespace="ops"))
+    await store.commit(term, Changes(created=rows))
+    for row in rows:
+        found = await store.execution(row.id)
+        assert found is not None
+        assert (found.seq, found.namespace) == (row.seq, row.namespace)
+    assert await store.execution("ab") is None
+    assert await store.execution("%") is None
+
+
 async def test_executions_are_found_by_the_beginning_of_their_id(
     store: Store, term: int
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # Calls in progress get this long; streams end by a message well before.
 STOP_GRACE: Final = 0.4
+# The errors of a disk that has no room, or no room for this user.
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class ControlPlane:
@@ -68,6 +71,7 @@ class ControlPlane:
         )
         self._metrics = Metrics.from_environment(self._core)
         self._health_changes: asyncio.Queue[bool] = asyncio.Queue()
+        self._output_failed = False
 
     @classmethod
     async def serve(cls, settings: Settings) -> None:
@@ -90,6 +94,7 @@ class ControlPlane:
         settings = self._settings
         self._leader.subscribe(self._notice)
         self._leader.on_change = self._health_changes.put_nowait
+        self._output.ingest.on_health = self._output_health
         port = await self._server.start(settings.addr)
         async with Supervisor() as supervisor:
             supervisor.start(self._output.run(), name="output")
@@ -107,8 +112,20 @@ class ControlPlane:
 
     async def _tell_health(self) -> None:
         while True:
-            serving = await self._health_changes.get()
-            await self._server.say_serving(serving=serving)
+            leading = await self._health_changes.get()
+            await self._server.say_serving(serving=leading and not self._output_failed)
+
+    def _output_health(self, failure: OSError | None) -> None:
+        """A disk that is full for output stops the term; another failure only shows."""
+        self._output_failed = failure is not None
+        if failure is None:
+            log.info("output can be stored again")
+            self._leader.resume()
+        else:
+            log.error("output cannot be stored: %s", failure)
+            if failure.errno in _FULL:
+                self._leader.hold(f"the disk of the output is full: {failure.strerror}")
+        self._health_changes.put_nowait(self._leader.term != 0)
 
     def _notice(self, facts: Sequence[Fact]) -> None:
         self._following.notice(facts)

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from jobs_grpc.controlplane.core.effects import ReportRefused
 from jobs_grpc.v1 import execution_service_pb2 as pb
+from jobs_grpc.v1 import worker_service_pb2 as pb_worker
 from jobs_grpc.v1.execution_pb2 import OutputStream
 from jobs_grpc.wire.states import STATE_WORDS
 from support.calls import Calls, refused
+from support.plane import Plane
 from support.scripted_worker import OutputPusher, ScriptedWorker
 
 
@@ -135,3 +138,35 @@ async def test_output_of_what_is_not_there_is_refused(calls: Calls) -> None:
     id_ = await calls.run()
     await refused(follow(id_, namespace="ops"), "EXECUTION_NOT_FOUND")
     await refused(follow("f"), "INVALID_ARGUMENT")
+
+
+async def test_output_of_an_unknown_or_superseded_fence_is_refused_and_counted(
+    plane: Plane, calls: Calls
+) -> None:
+    id_ = await calls.run()
+    async with ScriptedWorker(calls) as worker:
+        lease = await worker.lease()
+        output = OutputPusher(calls)
+        assert not (await output.push(lease, 0, b"mine")).refused
+        for stale in (
+            pb_worker.Lease(fence=7, execution_id=id_, attempt=1),
+            pb_worker.Lease(fence=lease.fence, execution_id="ffff-none", attempt=1),
+            pb_worker.Lease(fence=lease.fence, execution_id=id_, attempt=2),
+        ):
+            for _ in range(2):
+                ack = await output.push(stale, 0, b"theirs")
+                assert (ack.refused, ack.fence) == (True, stale.fence)
+        await worker.start(lease.fence)
+        await worker.finish(lease.fence, output_bytes=8)
+        late = await output.push(lease, 4, b"late")
+        assert (late.refused, late.offset) == (False, 8), "output travels by itself"
+        await output.close()
+    reader = Follower(calls, id_)
+    await reader.ended()
+    assert reader.data == b"minelate"
+    refused = [fact for fact in plane.facts if isinstance(fact, ReportRefused)]
+    assert [(fact.fence, fact.report) for fact in refused] == [
+        (7, "output"),
+        (lease.fence, "output"),
+        (lease.fence, "output"),
+    ]

@@ -13,7 +13,7 @@ from jobs_grpc.controlplane.storage.store import StoreFailedError
 from jobs_grpc.v1 import execution_service_pb2 as pb
 from support.calls import Calls, refused
 from support.plane import Plane
-from support.scripted_worker import ScriptedWorker
+from support.scripted_worker import OutputPusher, ScriptedWorker, entry
 from support.server_process import serving
 from support.small_disk import fill, small_disk
 from support.until import until
@@ -60,6 +60,53 @@ async def test_a_full_disk_stops_the_leader_and_nothing_that_is_only_read(
             await calls.close()
     assert "disk is full" in "".join(server.lines)
     assert "Traceback" not in "".join(server.lines)
+
+
+async def test_output_that_finds_no_room_stops_the_leader_until_there_is(
+    tmp_path: Path,
+) -> None:
+    with (
+        small_disk(tmp_path / "disk", size="8m") as disk,
+        serving(disk / "data") as server,
+    ):
+        calls = server.calls()
+        try:
+            await until(calls.is_serving)
+            await calls.apply(JOB)
+            id_ = await calls.run()
+            async with ScriptedWorker(calls) as worker:
+                lease = await worker.lease()
+                await worker.start(lease.fence)
+                output = OutputPusher(calls)
+                stored = (await output.push(lease, 0, b"acknowledged\n")).offset
+                assert stored == 13
+                ballast = fill(disk)
+                with pytest.raises(grpc.RpcError):
+                    await output.push(lease, stored, bytes(200_000))
+
+                async def is_not_serving() -> bool:
+                    return not await calls.is_serving()
+
+                await until(is_not_serving)
+            await refused(calls.run(), "NOT_LEADING")
+            assert await calls.state(id_) == "running", "reads are served"
+            ballast.unlink()
+            await until(calls.is_serving)
+            async with ScriptedWorker(
+                calls, inventory=[entry(lease.fence, "running")]
+            ) as worker:
+                output = OutputPusher(calls)
+                assert (await output.push(lease, 0, b"acknowledged\n")).offset == 13
+                assert (await output.push(lease, 13, b"more")).offset == 17
+                await worker.finish(lease.fence, output_bytes=17)
+                await output.close()
+            assert await calls.state(id_) == "succeeded"
+        finally:
+            await calls.close()
+    log = "".join(server.lines)
+    assert "the disk of the output is full" in log
+    assert "output can be stored again" in log
+    assert "Traceback" not in log
 
 
 async def test_a_bug_of_ours_is_said_as_one_and_its_trace_stays_in_our_log(

@@ -6,12 +6,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import ExecutionFinished, Fact, JobApplied
+from jobs_grpc.controlplane.core.effects import (
+    ExecutionFinished,
+    Fact,
+    JobApplied,
+    ReportRefused,
+)
 from jobs_grpc.controlplane.core.inputs import Cancel
 from jobs_grpc.controlplane.leader.journal import NotLeadingError
-from jobs_grpc.controlplane.leader.leader import Leader
+from jobs_grpc.controlplane.leader.leader import GOOD_TERM, Leader
 from jobs_grpc.controlplane.leader.outboxes import SentAway
 from jobs_grpc.controlplane.storage.store import StoreFailedError
+from jobs_grpc.runtime.backoff import Backoff
 from support.clock import FakeClock
 from support.gated_store import GatedStore
 from support.jobs import NAMESPACE, apply, key, spec, submission, submit
@@ -139,3 +145,50 @@ async def test_who_waits_for_an_end_is_woken_when_it_is_committed(
         )
         await asyncio.wait_for(ended, timeout=5)
     assert [fact for fact in heard if isinstance(fact, ExecutionFinished)]
+
+
+async def test_a_held_leader_decides_nothing_until_it_may_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = GatedStore()
+    async with running(store) as (leader, changes):
+        await leader.submit(apply(spec(name="kept")))
+        leader.hold("the disk is full")
+        await until(lambda: leader.term == 0)
+        with pytest.raises(NotLeadingError):
+            await leader.submit(apply(spec(name="refused")))
+        leader.resume()
+        await term_of(leader, 2)
+        assert set(leader.core.live.jobs) == {key("kept")}
+        assert changes == [True, False, True]
+    assert "term 1 is held: the disk is full" in caplog.text
+
+
+async def test_after_a_good_term_the_next_is_tried_without_delay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, store = FakeClock(), GatedStore()
+    resets: list[float] = []
+    monkeypatch.setattr(Backoff, "reset", lambda _: resets.append(clock.monotonic()))
+    leader = Leader(store=store, clock=clock, holder="h", address="a")
+    task = asyncio.create_task(leader.run())
+    try:
+        for term, lasted in ((1, 0.0), (2, GOOD_TERM)):
+            await term_of(leader, term)
+            clock.advance(lasted)
+            store.failures.append(StoreFailedError("away"))
+            with pytest.raises(NotLeadingError):
+                await leader.submit(apply(spec()))
+            await term_of(leader, term + 1)
+        assert len(resets) == 1
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_facts_of_others_reach_the_same_ears(reign: Reign) -> None:
+    heard: list[Fact] = []
+    reign.leader.subscribe(heard.extend)
+    fact = ReportRefused("", 7, "output")
+    reign.leader.notify((fact,))
+    assert heard == [fact]

@@ -8,6 +8,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from jobs_grpc.controlplane.core.core import Core
+from jobs_grpc.controlplane.core.effects import ReportRefused
 from jobs_grpc.controlplane.core.states import Move
 from jobs_grpc.controlplane.telemetry import Metrics
 from jobs_grpc.controlplane.telemetry.metrics import exporter
@@ -88,6 +89,13 @@ def test_durations_and_waits_are_distributions(meter: Meter) -> None:
     assert durations == {"succeeded": (2, 4.0), "failed": (1, 2.0)}
     ((attributes, wait),) = points["jobs_grpc.queue.wait"]
     assert (attributes, wait.count) == ({"queue": "default"}, 4)
+
+
+def test_refused_reports_are_counted_by_their_kind(meter: Meter) -> None:
+    meter.metrics.note(
+        [ReportRefused("", 7, "output"), ReportRefused("s", 7, "output")]
+    )
+    assert values(meter.read(), "jobs_grpc.reports.refused") == {"output": 2}
 
 
 def test_skipped_due_times_are_counted_by_their_reason(meter: Meter) -> None:

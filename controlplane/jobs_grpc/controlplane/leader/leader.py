@@ -7,6 +7,7 @@ the term.
 | event | what happens |
 |---|---|
 | the store fails, a commit fails | the term ends, its uncommitted inputs are refused, the next term loads what is true |
+| `hold` (the output's disk is full) | the term ends, reads are served, the next begins after `resume` |
 | another leader took over | the same; the next acquire waits its turn |
 | stop | workers are sent away with a delay, the journal ends, the store is closed by the owner |
 """
@@ -37,6 +38,9 @@ log = logging.getLogger(__name__)
 # How often the store is told that this leader lives: the grain at which the next one
 # can tell a restart from an outage.
 RENEW_EVERY: Final = 5.0
+# A term that lasted so long was a good one: the next is tried without delay. Shorter ones
+# end by what their own first writes met, a full disk for one.
+GOOD_TERM: Final = 10.0
 
 Subscriber = Callable[[Sequence[Fact]], None]
 
@@ -54,6 +58,11 @@ class Leader:
         self._journal: Journal | None = None
         self._core: Core | None = None
         self._subscribers: list[Subscriber] = []
+        self._held_for = ""
+        self._may_lead = asyncio.Event()
+        self._may_lead.set()
+        # The task of the current term; cancelled by `hold`.
+        self._reign: asyncio.Task[None] | None = None
         self.outboxes = Outboxes()
         self.waiters = Waiters()
         self.on_change: Callable[[bool], None] = lambda _is_leading: None
@@ -78,6 +87,29 @@ class Leader:
         """
         self._subscribers.append(subscriber)
 
+    def notify(self, facts: Sequence[Fact]) -> None:
+        """Tell subscribers of facts that no step of the core has made."""
+        for subscriber in self._subscribers:
+            subscriber(facts)
+
+    def hold(self, reason: str) -> None:
+        """Lead no more until `resume`: decide nothing, answer reads only.
+
+        For a disk that is full: what is decided now could not be carried out.
+        """
+        self._held_for = reason
+        self._may_lead.clear()
+        if self._reign is not None:
+            log.error("term %s is held: %s", self.term or "-", reason)
+            self._reign.cancel()
+
+    def resume(self) -> None:
+        """Lead again."""
+        if self._held_for:
+            log.info("leading again: what held the term is over (%s)", self._held_for)
+        self._held_for = ""
+        self._may_lead.set()
+
     async def submit(self, one: Input) -> object:
         """Hand an input to the core; return its answer once it is durable."""
         if self._journal is None:
@@ -94,14 +126,31 @@ class Leader:
         """Hold one term after another until cancelled."""
         backoff = Backoff(initial=0.2, cap=5.0)
         while True:
+            await self._may_lead.wait()
+            began = self._clock.monotonic()
             try:
-                await self.run_once()
+                await self._reign_once()
             except* StoreError as group:
                 for error in _leaves(group):
                     log.error("term %s ended: %s", self.term or "-", error)
             finally:
                 self._step_down()
+            if self._clock.monotonic() - began >= GOOD_TERM:
+                backoff.reset()
             await asyncio.sleep(backoff.next_delay())
+
+    async def _reign_once(self) -> None:
+        """Run a term in a task of its own, which `hold` may cancel."""
+        reign = self._reign = asyncio.ensure_future(self.run_once())
+        try:
+            await asyncio.wait([reign])
+        finally:
+            self._reign = None
+            if not reign.done():  # we are cancelled ourselves
+                reign.cancel()
+                await asyncio.wait([reign])
+        if not reign.cancelled():
+            reign.result()
 
     async def run_once(self) -> None:
         """Win a term, load it, and lead until it ends."""

@@ -25,9 +25,9 @@ class OutputArgumentError(OutputError, ValueError):
 
 
 class OutputStorageError(OutputError):
-    """The disk refused a read or a write; the cause is the `OSError`."""
+    """The disk refused a read or a write; the cause is what it said."""
 
-    def __init__(self, action: str, cause: OSError) -> None:
+    def __init__(self, action: str, cause: Exception) -> None:
         super().__init__(f"cannot {action}: {cause}")
         self.cause = cause
 

@@ -94,6 +94,8 @@ class Ingest:
         self._flushing = asyncio.Lock()
         self._is_closing = False
         self._failure: OSError | None = None
+        # Told when the disk begins to fail, and with `None` when it is well again.
+        self.on_health: Callable[[OSError | None], None] = lambda _failure: None
 
     @property
     def failure(self) -> OSError | None:
@@ -145,7 +147,7 @@ class Ingest:
                 raise
             finally:
                 self._release(group)
-            self._failure = next((r.error for r in results if r.error), None)
+            self._note_health(next((r.error for r in results if r.error), None))
             self._answer(group, results)
             flushed = Flushed(
                 chunks=len(group),
@@ -164,9 +166,15 @@ class Ingest:
         try:
             await self._store.probe()
         except OutputStorageError as error:
-            self._failure = error.cause
+            if isinstance(error.cause, OSError):
+                self._note_health(error.cause)
         else:
-            self._failure = None
+            self._note_health(None)
+
+    def _note_health(self, failure: OSError | None) -> None:
+        was_well, self._failure = self._failure is None, failure
+        if was_well != (failure is None):
+            self.on_health(failure)
 
     async def close(self) -> None:
         """Take no more chunks, store what was taken, end the lanes; `run` ends."""

@@ -15,17 +15,27 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from jobs_grpc.controlplane.output.errors import OutputClosedError, OutputStorageError
 from jobs_grpc.controlplane.output.log.attempt import AttemptLog
 from jobs_grpc.controlplane.output.log.descriptors import Descriptors
 from jobs_grpc.controlplane.output.log.disk import Disk
 from jobs_grpc.controlplane.output.log.plan import Plan
-from jobs_grpc.controlplane.output.records import Ack, Chunk, Content, LogKey, Piece
+from jobs_grpc.controlplane.output.records import (
+    MAX_CHUNK_BYTES,
+    Ack,
+    Chunk,
+    Content,
+    LogKey,
+    Piece,
+)
 from jobs_grpc.controlplane.output.shelf import Shelf
 
 T = TypeVar("T")
+
+# Room for less than the largest chunk would be full again with the next one.
+PROBE_BYTES: Final = 2 * MAX_CHUNK_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +142,7 @@ class OutputStore:
             raise OutputStorageError("delete output", error) from error
 
     async def probe(self) -> None:
-        """Write and sync a page, and remove it: is there room again?
+        """Write and sync a little, and remove it: is there room again?
 
         Raises:
             OutputStorageError: no.
@@ -234,7 +244,7 @@ class OutputStore:
         path = self._root / ".probe"
         descriptor = self._disk.open_to_write(path)
         try:
-            self._disk.write(descriptor, bytes(4096), 0)
+            self._disk.write(descriptor, bytes(PROBE_BYTES), 0)
             self._disk.sync(descriptor)
         finally:
             self._disk.close(descriptor)

@@ -15,11 +15,15 @@ from jobs_grpc.controlplane.output import (
     Lane,
     LogKey,
     OutputError,
+    OutputStorageError,
     Stream,
 )
+from jobs_grpc.controlplane.storage.store import StoreError
 from jobs_grpc.v1 import worker_service_pb2 as pb
 from jobs_grpc.v1.execution_pb2 import OutputStream
 from jobs_grpc.wire.time import microseconds
+
+from .push_fences import PushFences
 
 _STREAMS: Final = {
     OutputStream.OUTPUT_STREAM_STDOUT: Stream.STDOUT,
@@ -31,8 +35,9 @@ _STREAMS: Final = {
 class Pushing:
     """Serves the output streams of workers."""
 
-    def __init__(self, ingest: Ingest) -> None:
+    def __init__(self, ingest: Ingest, fences: PushFences) -> None:
         self._ingest = ingest
+        self._fences = fences
 
     async def push(self, context: ServicerContext[Any, Any]) -> None:
         """Store what comes and say what is durable, until the worker ends the stream."""
@@ -56,12 +61,21 @@ class Pushing:
                 message = await context.read()
                 if message is EOF:
                     break
-                await lane.put(_chunk(message))
+                chunk = _chunk(message)
+                if await self._fences.admit(chunk):
+                    await lane.put(chunk)
+                else:
+                    lane.answer(
+                        Ack(key=chunk.key, fence=chunk.fence, offset=0, refused=True)
+                    )
         except grpc.RpcError:
             # A broken stream; what was put is stored all the same.
             return
         except OutputError as error:
             lane.fail(error)
+        except StoreError as error:
+            # Whose output it is cannot be told now; the worker keeps it and comes back.
+            lane.fail(OutputStorageError("tell whose output it is", error))
         finally:
             lane.close()
 

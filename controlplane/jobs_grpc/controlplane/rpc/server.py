@@ -28,6 +28,7 @@ from .execution_service import ExecutionService
 from .following import Following
 from .interceptor import Edge
 from .job_service import JobService
+from .push_fences import PushFences
 from .pushing import Pushing
 from .queue_service import FleetService, QueueService
 from .schedule_service import ScheduleService
@@ -116,7 +117,13 @@ def _add_services(server: grpc.aio.Server, parts: Parts) -> None:
         ),
         (
             worker_service_pb2_grpc.add_WorkerServiceServicer_to_server,
-            WorkerService(leader, Pushing(parts.output.ingest)),
+            WorkerService(
+                leader,
+                Pushing(
+                    parts.output.ingest,
+                    PushFences(leader, store, lambda fact: leader.notify((fact,))),
+                ),
+            ),
         ),
     )
     for add, service in services:

@@ -145,6 +145,10 @@ class MemoryStore:
         )
         return found[:limit]
 
+    async def execution(self, execution_id: str) -> ExecutionRow | None:
+        found = (row for row in self._executions.values() if row.id == execution_id)
+        return next(found, None)
+
     async def executions(
         self, wanted: ExecutionFilter, limit: int
     ) -> Sequence[ExecutionRow]:

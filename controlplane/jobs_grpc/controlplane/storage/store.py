@@ -144,6 +144,13 @@ class Store(Protocol):
         """Return executions whose id begins with `prefix`, in the order of ids."""
         ...
 
+    async def execution(self, execution_id: str) -> ExecutionRow | None:
+        """Return the execution of exactly this id, of whatever namespace.
+
+        For those who were given the id by the leader, not for what a user typed.
+        """
+        ...
+
     async def executions(
         self, wanted: ExecutionFilter, limit: int
     ) -> Sequence[ExecutionRow]:

@@ -88,6 +88,9 @@ where id >= $2 and id < $3 and namespace = $1
 order by id
 limit $4;
 
+-- name: execution
+select * from executions where id = $1;
+
 -- name: executions
 select * from executions
 where

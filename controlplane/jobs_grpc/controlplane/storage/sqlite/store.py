@@ -119,6 +119,10 @@ class SqliteStore:
         )
         return [ExecutionRow._make(row) for row in rows]
 
+    async def execution(self, execution_id: str) -> ExecutionRow | None:
+        rows = await self._reader.fetch("execution", execution_id)
+        return ExecutionRow._make(rows[0]) if rows else None
+
     async def executions(
         self, wanted: ExecutionFilter, limit: int
     ) -> Sequence[ExecutionRow]:
