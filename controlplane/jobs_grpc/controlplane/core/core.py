@@ -56,7 +56,7 @@ class Core:
         self._executions = Executions(self.live, self.waiting)
         self._definitions = Definitions(self.live, self.timeline, self.waiting)
         self._decider = Decider(self.live, self.timeline, self._executions)
-        self._fleet = Fleet(self.live, self._executions)
+        self._fleet = Fleet(self.live, self._executions, self.waiting)
         self._is_new = True
         # Workers with a stream and perhaps a free slot, in the order of their turn.
         self._turns: deque[Session] = deque()
@@ -203,7 +203,7 @@ class Core:
             session = turns.popleft()
             free = session.free_slots
             while free > 0:
-                execution = waiting.take(session)
+                execution = waiting.take(session, draft.now)
                 if execution is None:
                     free = 0
                     break

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .job import Delivery, JobSpec
+from .job import Delivery, JobSpec, KeyName
 from .rows import AttemptRow, CreatedRow, EndedRow, MovedRow
 from .states import Move, Phase, State, after
+
+if TYPE_CHECKING:
+    from .limits import Gate
 
 # One step of priority is worth this much waiting (µs): a waiting execution of priority 5
 # passes a new one of priority 1 after forty minutes, so none starves.
@@ -90,6 +93,10 @@ class Execution:
     cancel_reason: str = ""
     # Set while it is kept out of the waiting lines.
     hold: Hold | None = None
+    # What it has to pass before it can be leased: see `limits`. Not stored; found anew.
+    gates: tuple[Gate, ...] = ()
+    # Its concurrency key, where that has a limit for each worker.
+    scope: KeyName | None = None
 
     @property
     def is_leased(self) -> bool:

@@ -113,6 +113,8 @@ class Executions:
         self._live.executions[execution.id] = execution
         if job is not None:
             job.active[execution.seq] = execution
+        if execution.spec.is_gated:
+            self._waiting.limits.introduce(execution)
         if execution.is_leased:
             self._live.by_fence[execution.fence] = execution
         elif execution.hold is not None:
@@ -153,7 +155,9 @@ class Executions:
         execution.worker_id = session.worker_id
         execution.worker = session.worker
         execution.leased_at = draft.now
-        session.leases[execution.fence] = execution
+        session.take(execution)
+        if execution.gates:
+            self._waiting.limits.enter(execution, session)
         self._live.by_fence[execution.fence] = execution
         draft.note_moved(execution)
         draft.messages.append(
@@ -302,6 +306,8 @@ class Executions:
         draft.note_ended(execution, result)
         self._drop_lease(execution)
         self.holds.drop(draft, execution)
+        if execution.gates:
+            self._waiting.limits.forget(execution)
         self._live.executions.pop(execution.id, None)
         if was_lost:
             self._live.lost.pop(execution.fence, None)
@@ -346,5 +352,7 @@ class Executions:
     def _drop_lease(self, execution: Execution) -> None:
         self._live.by_fence.pop(execution.fence, None)
         session = self._live.sessions.get(execution.session_id)
-        if session is not None:
-            session.leases.pop(execution.fence, None)
+        if session is not None and not session.let_go(execution):
+            session = None
+        if execution.gates:
+            self._waiting.limits.leave(execution, session)

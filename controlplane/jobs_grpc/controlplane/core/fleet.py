@@ -51,6 +51,7 @@ from .live import Live, Session
 from .rows import WorkerRow
 from .states import Move, Phase, State
 from .story import Event
+from .waiting import Waiting
 
 # How long a session lives without a sign of its worker (reconnects take seconds; a
 # dead host should cost no more than this), and how long the leader waits beyond it so
@@ -67,9 +68,10 @@ UNWATCHED: Final = 5_000_000
 class Fleet:
     """The workers of a term."""
 
-    def __init__(self, live: Live, executions: Executions) -> None:
+    def __init__(self, live: Live, executions: Executions, waiting: Waiting) -> None:
         self._live = live
         self._executions = executions
+        self._waiting = waiting
         self._watched_at: int | None = None
 
     def restore(self, execution: Execution, now: int) -> None:
@@ -87,7 +89,9 @@ class Fleet:
             )
             self._live.sessions[session.id] = session
             self._live.sessions_by_worker[session.worker_id] = session
-        session.leases[execution.fence] = execution
+        session.take(execution)
+        if execution.gates:
+            self._waiting.limits.enter(execution, session)
 
     def open(self, draft: Draft, hello: OpenSession) -> Session:
         """Begin or resume the session of a worker and settle what it holds."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -23,6 +23,8 @@ JobKey = tuple[str, str, str]
 """Namespace, workspace, name."""
 Place = tuple[tuple[tuple[str, str], ...], str]
 """What a worker must have: labels, and the function ("" for processes)."""
+KeyName = tuple[str, str, str]
+"""Of a concurrency key: namespace, "" and its text; without a text it is the job's key."""
 
 
 class Delivery(StrEnum):
@@ -50,6 +52,18 @@ class CatchUp(StrEnum):
     NONE = "none"
     LATEST = "latest"
     ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concurrency:
+    """How many executions that share a key may be leased at once."""
+
+    # With placeholders; "" stands for the job.
+    key: str = ""
+    # In all; `None` for any number.
+    max: int | None = None
+    # On one worker; `None` for any number.
+    per_worker: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,20 +127,31 @@ class JobSpec:
     selector: Mapping[str, str]
     labels: Mapping[str, str]
     description: str
+    # How many slots of a worker one execution takes.
+    slots: int = 1
+    concurrency: Concurrency | None = None
     # Some text of the work has placeholders; else `work` is ready as it is.
     is_templated: bool = field(init=False)
     key: JobKey = field(init=False)
     # Executions of equal places can go to the same workers.
     place: Place = field(init=False)
+    # Executions of equal lines, and of no gate, wait together.
+    line: tuple[Place, int] = field(init=False)
+    # An execution has to pass gates: see `limits`.
+    is_gated: bool = field(init=False)
 
     def __post_init__(self) -> None:
         work = self.work
         texts = (*work.environment.values(), work.working_dir, work.stdin, *work.argv)
+        if self.concurrency is not None:
+            texts = (*texts, self.concurrency.key)
         place = (tuple(sorted(self.selector.items())), work.function)
         key = (self.namespace, self.workspace, self.name)
         object.__setattr__(self, "is_templated", any("{{" in text for text in texts))
         object.__setattr__(self, "key", key)
         object.__setattr__(self, "place", place)
+        object.__setattr__(self, "line", (place, self.slots))
+        object.__setattr__(self, "is_gated", self.concurrency is not None)
 
 
 class UnresolvedError(Exception):
@@ -156,21 +181,10 @@ def resolve(spec: JobSpec, params: Mapping[str, Any]) -> Work:
     """
     if not spec.is_templated:
         return spec.work
-    values = dict(spec.variables)
-    values.update((key, text_of(value)) for key, value in params.items())
-    values["workspace_name"] = spec.workspace
-    values["job_name"] = spec.name
-    values["namespace"] = spec.namespace
-
-    def value_of(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in values:
-            raise UnresolvedError(name)
-        return values[name]
-
-    def filled(text: str) -> str:
-        return _PLACEHOLDER.sub(value_of, text)
-
+    filled = _filler(spec, params)
+    if spec.concurrency is not None:
+        # A key without a value would be shared by executions that have nothing in common.
+        filled(spec.concurrency.key)
     work = spec.work
     return Work(
         type=work.type,
@@ -183,6 +197,36 @@ def resolve(spec: JobSpec, params: Mapping[str, Any]) -> Work:
         working_dir=filled(work.working_dir),
         stdin=filled(work.stdin),
     )
+
+
+def key_name(spec: JobSpec, params: Mapping[str, Any]) -> KeyName:
+    """Return the concurrency key of one execution of a job that has one.
+
+    Raises:
+        UnresolvedError: a placeholder in the key has no value.
+    """
+    assert spec.concurrency is not None
+    text = spec.concurrency.key
+    if not text:
+        return spec.key
+    # No workspace has an empty name, so this is no job's own key.
+    return (spec.namespace, "", _filler(spec, params)(text) if "{{" in text else text)
+
+
+def _filler(spec: JobSpec, params: Mapping[str, Any]) -> Callable[[str], str]:
+    values = dict(spec.variables)
+    values.update((key, text_of(value)) for key, value in params.items())
+    values["workspace_name"] = spec.workspace
+    values["job_name"] = spec.name
+    values["namespace"] = spec.namespace
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in values:
+            raise UnresolvedError(name)
+        return values[name]
+
+    return lambda text: _PLACEHOLDER.sub(value_of, text)
 
 
 def schedule_id(key: JobKey, identity: str) -> str:

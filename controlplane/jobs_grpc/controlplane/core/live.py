@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .execution import Execution
-from .job import JobKey, JobSpec, Place, ScheduleSpec
+from .job import JobKey, JobSpec, KeyName, Place, ScheduleSpec
 from .rows import JobRow, ScheduleRow, StatisticsRow
 from .states import FAILURES, State
+
+if TYPE_CHECKING:
+    from .waiting import WaitingClass
 
 # Numbers of one term; 10^12 of them last three years at 10,000 a second.
 _NUMBERS_PER_TERM: Final = 1_000_000_000_000
@@ -150,10 +153,34 @@ class Session:
     leases: dict[int, Execution] = field(default_factory=dict)
     # Which waiting classes it may serve; filled on demand, see `waiting`.
     eligible: dict[Place, bool] = field(default_factory=dict)
+    # Slots that its leases take beyond one each.
+    extra_slots: int = 0
+    # How many of its leases have a concurrency key with a limit for each worker.
+    held: dict[KeyName, int] = field(default_factory=dict)
+    # Its free slots are kept for the head of this line, which needs several at once.
+    saving_for: WaitingClass | None = None
+
+    @property
+    def slots_used(self) -> int:
+        return len(self.leases) + self.extra_slots
 
     @property
     def free_slots(self) -> int:
-        return self.slots - len(self.leases) if self.stream is not None else 0
+        if self.stream is None:
+            return 0
+        return self.slots - len(self.leases) - self.extra_slots
+
+    def take(self, execution: Execution) -> None:
+        """Hold a lease."""
+        self.leases[execution.fence] = execution
+        self.extra_slots += execution.spec.slots - 1
+
+    def let_go(self, execution: Execution) -> bool:
+        """Hold it no more; return whether it was held."""
+        if self.leases.pop(execution.fence, None) is None:
+            return False
+        self.extra_slots -= execution.spec.slots - 1
+        return True
 
 
 @dataclass(slots=True)

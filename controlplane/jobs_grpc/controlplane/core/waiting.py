@@ -1,27 +1,32 @@
 """The waiting lines: who gets the next free slot.
 
-Executions that wait are grouped by class: queue, selector, function. All of a class can
-go to the same workers, so one look at its head tells whether a worker can take any of it,
-and a class that nobody can serve blocks no other.
+Executions that wait are grouped by class: queue, selector, function, the slots they take,
+and the concurrency key where that has a limit for each worker. All of a class can go to
+the same workers, so one look at its head tells whether a worker can take any of it, and a
+class that nobody can serve blocks no other. What would hold up its own class (its
+concurrency key is full) does not stand in it: it is parked, see `limits`.
 
 A free slot picks a queue by weight (stride scheduling: each lease moves the queue's pass
 on by 1/weight, and the lowest pass is served next; Waldspurger and Weihl, 1995), then the
 head of least order over its classes: due time plus ten minutes for each step of priority.
+
+Work that takes several slots would never find them free together on a busy worker. When
+it has waited for `PATIENCE`, one worker saves its slots for it as they become free.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from .errors import QueueNotFoundError
 from .execution import Execution
-from .job import Place
+from .job import KeyName, Place
+from .limits import Entry, Gate, Limits, waits
 from .live import Session
 from .rows import QueueRow
-from .states import Phase, State
 
 BUILT_IN: Final[Mapping[str, int]] = {"critical": 6, "default": 3, "low": 1}
 # Any common multiple would do; only ratios matter.
@@ -29,39 +34,67 @@ _STRIDE: Final = 1_000_000
 # A queue whose work no worker could take makes up for this many rounds and no more,
 # else it would keep all others waiting when one of its own comes along.
 _CREDIT: Final = 10 * _STRIDE
+# How long work that takes several slots waits for them to be free by chance.
+PATIENCE: Final = 30_000_000
 
-
-# Due time aged by priority, number, execution: the least goes first.
-Entry = tuple[int, int, Execution]
+# What the executions of a class have in common, beside their queue.
+Line = tuple[Place, int] | tuple[Place, int, KeyName]
 
 
 @dataclass(slots=True, eq=False)
 class WaitingClass:
     """Executions that the same workers can take, in order."""
 
-    place: Place
+    queue: str
+    line: Line
+    limits: Limits
     heap: list[Entry] = field(default_factory=list)
+    # The worker that saves its slots for the head.
+    saver: Session | None = None
+
+    @property
+    def slots(self) -> int:
+        return self.line[1]
 
     def head(self) -> Entry | None:
-        """Return the first that still waits; those that ended are dropped."""
+        """Return the first that still waits for a worker.
+
+        Those that ended are dropped, those whose gate is shut are parked there.
+        """
         heap = self.heap
         while heap:
             execution = heap[0][2]
-            if execution.state is State.PENDING and execution.phase is Phase.NONE:
-                return heap[0]
+            if waits(execution):
+                if not execution.gates:
+                    return heap[0]
+                gate = shut_gate(execution)
+                if gate is None:
+                    return heap[0]
+                self.limits.park((self.queue, self.line), execution, gate)
             heapq.heappop(heap)
         return None
 
     def admits(self, session: Session) -> bool:
-        admitted = session.eligible.get(self.place)
+        """Whether the worker may take the executions of this class at all."""
+        place = self.line[0]
+        admitted = session.eligible.get(place)
         if admitted is None:
-            selector, function = self.place
+            selector, function = place
             labels = session.labels
             admitted = all(labels.get(key) == value for key, value in selector) and (
                 not function or function in session.functions
             )
-            session.eligible[self.place] = admitted
+            session.eligible[place] = admitted
         return admitted
+
+    def has_room(self, session: Session) -> bool:
+        """Whether the worker may hold another execution of the head's key."""
+        if len(self.line) == 2:
+            return True
+        concurrency = self.heap[0][2].spec.concurrency
+        assert concurrency is not None
+        limit = concurrency.per_worker
+        return limit is None or session.held.get(self.line[2], 0) < limit
 
 
 @dataclass(slots=True, eq=False)
@@ -73,32 +106,65 @@ class Queue:
     completed: int = 0
     failed: int = 0
     position: int = 0
-    classes: dict[Place, WaitingClass] = field(default_factory=dict)
+    classes: dict[Line, WaitingClass] = field(default_factory=dict)
 
     @property
     def depth(self) -> int:
-        """About how many wait: some may have been cancelled while they did."""
+        """About how many wait, apart from the parked: some may have been cancelled."""
         return sum(len(one.heap) for one in tuple(self.classes.values()))
 
     def row(self) -> QueueRow:
         return QueueRow(self.name, self.weight, self.completed, self.failed)
 
-    def best_class(self, session: Session) -> WaitingClass | None:
+    def best_class(
+        self, session: Session, free: int, now: int
+    ) -> WaitingClass | None:
         """Return the class whose head this worker should take next."""
         best: WaitingClass | None = None
         best_head: Entry | None = None
-        empty: list[Place] = []
+        empty: list[Line] = []
         for waiting_class in self.classes.values():
             head = waiting_class.head()
             if head is None:
-                empty.append(waiting_class.place)
-            elif (best_head is None or head < best_head) and waiting_class.admits(
-                session
+                empty.append(waiting_class.line)
+            elif (
+                (best_head is None or head < best_head)
+                and waiting_class.admits(session)
+                and waiting_class.has_room(session)
             ):
-                best, best_head = waiting_class, head
-        for place in empty:
-            del self.classes[place]
+                if waiting_class.slots <= free:
+                    best, best_head = waiting_class, head
+                elif _save(waiting_class, head, session, now):
+                    return None
+        for line in empty:
+            del self.classes[line]
         return best
+
+
+def shut_gate(execution: Execution) -> Gate | None:
+    """Return the first gate that an execution cannot pass now."""
+    for gate in execution.gates:
+        if gate.is_shut(execution):
+            return gate
+    return None
+
+
+def _save(
+    waiting_class: WaitingClass, head: Entry, session: Session, now: int
+) -> bool:
+    """Have a worker save its slots for a head that has waited for too long."""
+    saver = waiting_class.saver
+    if (
+        waiting_class.slots > session.slots
+        or (saver is not None and saver.stream is not None)
+        or now - head[2].scheduled_for < PATIENCE
+    ):
+        return False
+    if saver is not None:
+        saver.saving_for = None
+    waiting_class.saver = session
+    session.saving_for = waiting_class
+    return True
 
 
 class Waiting:
@@ -108,6 +174,7 @@ class Waiting:
         self.queues: dict[str, Queue] = {
             name: Queue(name, weight) for name, weight in BUILT_IN.items()
         }
+        self.limits = Limits()
         # The furthest pass served yet: where a queue that was empty joins the round.
         self._round = 0
 
@@ -123,17 +190,35 @@ class Waiting:
 
     def add(self, execution: Execution) -> None:
         """Let an execution wait for a slot."""
+        line: Line = execution.spec.line
+        if execution.gates:
+            if execution.scope is not None:
+                line = (*line, execution.scope)
+            gate = shut_gate(execution)
+            if gate is not None:
+                self.limits.park((execution.queue, line), execution, gate)
+                return
         queue = self.queues[execution.queue]
         if not queue.classes:
             queue.position = max(queue.position, self._round)
-        place = execution.spec.place
-        waiting_class = queue.classes.get(place)
+        waiting_class = queue.classes.get(line)
         if waiting_class is None:
-            waiting_class = queue.classes[place] = WaitingClass(place)
+            waiting_class = queue.classes[line] = WaitingClass(
+                queue.name, line, self.limits
+            )
         heapq.heappush(waiting_class.heap, (execution.order, execution.seq, execution))
 
-    def take(self, session: Session) -> Execution | None:
+    def take(self, session: Session, now: int) -> Execution | None:
         """Return the execution that a free slot of this worker should run, if any."""
+        if self.limits.opening:
+            self._let_out()
+        free = session.free_slots
+        if session.saving_for is not None:
+            saved_for = self._settle_saving(session, session.saving_for)
+            if saved_for is not None:
+                if saved_for.slots > free:
+                    return None
+                return self._give(self.queues[saved_for.queue], saved_for)
         chosen: Queue | None = None
         chosen_class: WaitingClass | None = None
         for queue in self.queues.values():
@@ -141,15 +226,52 @@ class Waiting:
                 chosen is not None and queue.position >= chosen.position
             ):
                 continue
-            best = queue.best_class(session)
+            best = queue.best_class(session, free, now)
             if best is not None:
                 chosen, chosen_class = queue, best
+            elif session.saving_for is not None:
+                return None
         if chosen is None or chosen_class is None:
             return None
-        self._round = max(self._round, chosen.position)
-        position = max(chosen.position, self._round - _CREDIT)
-        chosen.position = position + _STRIDE // chosen.weight
-        return heapq.heappop(chosen_class.heap)[2]
+        return self._give(chosen, chosen_class)
+
+    def parked(self) -> Iterator[Entry]:
+        """Yield all that wait at a gate, in no order."""
+        for gate in self.limits.gates():
+            yield from gate.waiting()
+
+    def _settle_saving(
+        self, session: Session, line: WaitingClass
+    ) -> WaitingClass | None:
+        """Return the line that a worker still saves for, if it should."""
+        if (
+            line.head() is not None
+            and line.admits(session)
+            and line.slots <= session.slots
+            and line.has_room(session)
+        ):
+            return line
+        line.saver = session.saving_for = None
+        return None
+
+    def _give(self, queue: Queue, line: WaitingClass) -> Execution:
+        """Take the head of a line out, at its queue's cost."""
+        if line.saver is not None:
+            line.saver = line.saver.saving_for = None
+        self._round = max(self._round, queue.position)
+        position = max(queue.position, self._round - _CREDIT)
+        queue.position = position + _STRIDE // queue.weight
+        return heapq.heappop(line.heap)[2]
+
+    def _let_out(self) -> None:
+        """Bring back those whose gate has opened."""
+        opening = self.limits.opening
+        while opening:
+            gate, _ = opening.popitem()
+            for execution in gate.let_out():
+                self.add(execution)
 
     def __bool__(self) -> bool:
-        return any(queue.classes for queue in self.queues.values())
+        return bool(self.limits.opening) or any(
+            queue.classes for queue in self.queues.values()
+        )
