@@ -178,6 +178,8 @@ class JobDocument(JobKeys):
         texts = [self.stdin, self.working_dir, *self.environment.values()]
         if isinstance(self.command, tuple):
             texts += self.command
+        if self.concurrency is not None:
+            texts.append(self.concurrency.key)
         return tuple(dict.fromkeys(name for t in texts for name in placeholders(t)))
 
     def placeholder_values(

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from jobs_grpc.jobfile.parameter import Parameters
 from jobs_grpc.jobfile.part.body import TYPES
 from jobs_grpc.jobfile.part.complaint import complain
+from jobs_grpc.jobfile.part.concurrency import Concurrency
 from jobs_grpc.jobfile.part.names import (
     DEFAULT_NAMESPACE,
     STANDALONE,
@@ -28,7 +29,6 @@ from jobs_grpc.jobfile.part.pending import (
     NoRetry,
     PendingArtifacts,
     PendingBreaker,
-    PendingConcurrency,
     PendingNotifications,
     PendingRetention,
     PendingSteps,
@@ -294,6 +294,27 @@ class JobKeys(BaseModel):
             )
         ),
     ] = False
+    slots: Annotated[
+        StrictInt,
+        Field(
+            ge=1,
+            le=1000,
+            description=(
+                "How many slots of a worker one run takes; a heavy job takes several. "
+                "Default: 1."
+            ),
+        ),
+    ] = 1
+    concurrency: Annotated[
+        Concurrency | None,
+        Field(
+            description=(
+                "How many runs may go on at once: {key: backup-{{database}}, max: 1, "
+                "per_worker: 1}, or a number, which is that of the job. What is too "
+                "much waits. Default: any number."
+            )
+        ),
+    ] = None
     cancel: Annotated[
         Cancel,
         Field(
@@ -317,9 +338,6 @@ class JobKeys(BaseModel):
     template: Annotated[PendingText | None, Field(description=_PENDING)] = None
     steps: Annotated[PendingSteps, Field(description=_PENDING)] = None
     user: Annotated[PendingText | None, Field(description=_PENDING)] = None
-    concurrency: Annotated[PendingConcurrency | None, Field(description=_PENDING)] = (
-        None
-    )
     breaker: Annotated[PendingBreaker | None, Field(description=_PENDING)] = None
     artifacts: Annotated[PendingArtifacts | None, Field(description=_PENDING)] = None
     notifications: Annotated[

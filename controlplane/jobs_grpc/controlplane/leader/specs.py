@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from jobs_grpc.controlplane.core.job import (
     CatchUp,
+    Concurrency,
     Delivery,
     JobKey,
     JobSpec,
@@ -56,6 +57,8 @@ def spec_of(document: JobDocument) -> JobSpec:
         selector=document.targets.selector,
         labels=document.labels,
         description=document.description,
+        slots=document.slots,
+        concurrency=_concurrency_of(document),
     )
 
 
@@ -69,6 +72,13 @@ def document_from_json(text: str) -> JobDocument:
 def spec_from_json(text: str) -> JobSpec:
     """Return the spec of a canonical JSON text."""
     return spec_of(JobDocument.model_validate_json(text))
+
+
+def _concurrency_of(document: JobDocument) -> Concurrency | None:
+    given = document.concurrency
+    if given is None:
+        return None
+    return Concurrency(key=given.key, max=given.limit, per_worker=given.per_worker)
 
 
 def _work_of(document: JobDocument) -> Work:

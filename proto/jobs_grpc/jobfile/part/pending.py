@@ -93,13 +93,6 @@ class Timeouts(Part):
     silence: PositiveDuration = ""
 
 
-class Concurrency(Part):
-    """How many executions that share a key may run at once."""
-
-    key: Stated
-    max: Count = 1
-
-
 class Breaker(Part):
     """When a target that keeps failing is left alone."""
 
@@ -150,7 +143,6 @@ PendingList = Annotated[list[Any], AfterValidator(refuse), _REFUSED]
 PendingObject = Annotated[dict[str, Any], AfterValidator(refuse), _REFUSED]
 PendingSteps = Annotated[None, PlainValidator(_steps), _REFUSED]
 PendingTimeouts = Annotated[Timeouts, AfterValidator(refuse), _REFUSED]
-PendingConcurrency = Annotated[Concurrency, AfterValidator(refuse), _REFUSED]
 PendingBreaker = Annotated[Breaker, AfterValidator(refuse), _REFUSED]
 PendingArtifacts = Annotated[Artifacts, AfterValidator(refuse), _REFUSED]
 PendingNotifications = Annotated[Notifications, AfterValidator(refuse), _REFUSED]
