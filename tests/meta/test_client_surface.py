@@ -24,12 +24,14 @@ from jobs_grpc.client.records.execution import (
     ExecutionState,
     Trigger,
 )
+from jobs_grpc.client.records.explanation import WaitCause
 from jobs_grpc.client.records.fleet import WorkerState
 from jobs_grpc.client.records.job import ApplyOutcome
 from jobs_grpc.client.records.output import OutputStream
 from jobs_grpc.client.records.word import Word
 from jobs_grpc.v1 import (
     execution_pb2,
+    execution_service_pb2,
     fleet_service_pb2,
     job_service_pb2,
     schedule_service_pb2,
@@ -47,7 +49,7 @@ EXPORTED = {
     "OutputStream", "Overloaded", "Page", "PermissionDenied", "Queue", "QueueStatus",
     "Schedule", "ServerError", "ServerInfo", "SignalSent", "SkipReason", "Submission",
     "Trigger", "Unauthenticated", "Unavailable", "Usage", "Violation", "Worker",
-    "WorkerState",
+    "WorkerState", "Explanation", "WaitCause", "WaitReason",
 }  # fmt: skip
 
 
@@ -100,6 +102,7 @@ def test_every_final_state_has_an_exit_code() -> None:
         (WorkerState, fleet_service_pb2.WorkerState),
         (DecisionOutcome, schedule_service_pb2.DecisionOutcome),
         (SkipReason, schedule_service_pb2.SkipReason),
+        (WaitCause, execution_service_pb2.WaitCause),
     ],
 )
 def test_every_word_of_the_contract_has_a_member(words: type[Word], enum: Any) -> None:

@@ -44,6 +44,11 @@ if TYPE_CHECKING:
         Trigger,
         Usage,
     )
+    from jobs_grpc.client.records.explanation import (
+        Explanation,
+        WaitCause,
+        WaitReason,
+    )
     from jobs_grpc.client.records.fleet import Queue, QueueStatus, Worker, WorkerState
     from jobs_grpc.client.records.job import (
         Applied,
@@ -90,6 +95,7 @@ _HOME = {
         "Trigger",
         "Usage",
     ),
+    "records.explanation": ("Explanation", "WaitCause", "WaitReason"),
     "records.fleet": ("Queue", "QueueStatus", "Worker", "WorkerState"),
     "records.job": ("Applied", "ApplyOutcome", "Job", "JobStatistics", "Schedule"),
     "records.output": ("Gap", "OutputEnd", "OutputPiece", "OutputStream"),
@@ -110,6 +116,7 @@ __all__ = [
     "ExecutionFailed",
     "ExecutionHandle",
     "ExecutionState",
+    "Explanation",
     "Gap",
     "InvalidArgument",
     "Job",
@@ -138,6 +145,8 @@ __all__ = [
     "Unavailable",
     "Usage",
     "Violation",
+    "WaitCause",
+    "WaitReason",
     "Worker",
     "WorkerState",
 ]

@@ -21,6 +21,7 @@ from jobs_grpc.client.records.execution import (
     Trigger,
     Usage,
 )
+from jobs_grpc.client.records.explanation import Explanation, WaitCause, WaitReason
 from jobs_grpc.client.records.fleet import Queue, QueueStatus, Worker, WorkerState
 from jobs_grpc.client.records.job import (
     Applied,
@@ -62,6 +63,7 @@ def _words(cls: type[WordT], values: Iterable[tuple[str, int]]) -> Mapping[int, 
 
 _STATES = _words(ExecutionState, execution_pb2.ExecutionState.items())
 _TRIGGERS = _words(Trigger, execution_pb2.Trigger.items())
+_WAIT_CAUSES = _words(WaitCause, execution_service_pb2.WaitCause.items())
 _STREAMS = _words(OutputStream, execution_pb2.OutputStream.items())
 _APPLY_OUTCOMES = _words(ApplyOutcome, job_service_pb2.ApplyOutcome.items())
 _WORKER_STATES = _words(WorkerState, fleet_service_pb2.WorkerState.items())
@@ -122,6 +124,29 @@ def execution(message: execution_pb2.Execution) -> Execution:
         requested_by=message.requested_by,
         schedule_id=message.schedule_id,
         receipt=_receipt(message.receipt) if message.HasField("receipt") else None,
+    )
+
+
+def explanation(
+    message: execution_service_pb2.ExplainExecutionResponse,
+) -> Explanation:
+    return Explanation(
+        execution_id=message.execution_id,
+        state=_STATES.get(message.state, ExecutionState.UNRECOGNIZED),
+        summary=message.summary,
+        reasons=tuple(
+            WaitReason(
+                cause=_WAIT_CAUSES.get(one.cause, WaitCause.UNRECOGNIZED),
+                text=one.text,
+                holders=tuple(one.holder_ids),
+                workers=tuple(one.workers),
+                until=_instant(one, "until"),
+            )
+            for one in message.reasons
+        ),
+        line=message.line or None,
+        place=message.place or None,
+        waiting=message.waiting or None,
     )
 
 

@@ -17,6 +17,7 @@ from jobs_grpc.client._follow import OutputEvent, OutputFollower
 from jobs_grpc.client._settings import Target
 from jobs_grpc.client._transport import Transport
 from jobs_grpc.client.records.execution import Execution, ExecutionState
+from jobs_grpc.client.records.explanation import Explanation
 from jobs_grpc.client.records.output import OutputStream
 from jobs_grpc.client.records.page import Page
 from jobs_grpc.v1 import execution_service_pb2 as pb
@@ -45,6 +46,14 @@ class Executions:
         )
         answer = await self._transport.call(self._stub.GetExecution, request)
         return _convert.execution(answer.execution)
+
+    async def explain(self, execution_id: str) -> Explanation:
+        """Return why it is where it is: what it waits for, and who holds that."""
+        request = pb.ExplainExecutionRequest(
+            namespace=self._target.namespace, id=execution_id
+        )
+        answer = await self._transport.call(self._stub.ExplainExecution, request)
+        return _convert.explanation(answer)
 
     async def list(
         self,
@@ -238,6 +247,10 @@ class ExecutionHandle:
 
     async def get(self) -> Execution:
         return await self._executions.get(self.id)
+
+    async def explain(self) -> Explanation:
+        """Return why it is where it is; see `Executions.explain`."""
+        return await self._executions.explain(self.id)
 
     def output(
         self,

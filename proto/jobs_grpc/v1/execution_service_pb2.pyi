@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from jobs_grpc.v1 import execution_pb2 as _execution_pb2
 import builtins as _builtins
 import sys
@@ -20,6 +21,68 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _WaitCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WaitCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WaitCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WAIT_CAUSE_UNSPECIFIED: _WaitCause.ValueType  # 0
+    WAIT_CAUSE_SCHEDULED: _WaitCause.ValueType  # 1
+    """Its instant has not come."""
+    WAIT_CAUSE_RETRY: _WaitCause.ValueType  # 2
+    """A failed attempt is tried again later."""
+    WAIT_CAUSE_HELD: _WaitCause.ValueType  # 3
+    """It is held back: behind an earlier execution of its job, by a pause."""
+    WAIT_CAUSE_CONCURRENCY: _WaitCause.ValueType  # 4
+    """Its concurrency key is held by others, everywhere or on every free worker."""
+    WAIT_CAUSE_NO_WORKER: _WaitCause.ValueType  # 5
+    """No worker has the labels and the function it needs."""
+    WAIT_CAUSE_WORKER_UNAVAILABLE: _WaitCause.ValueType  # 6
+    """Workers have them, but take no work now."""
+    WAIT_CAUSE_TOO_FEW_SLOTS: _WaitCause.ValueType  # 7
+    """It takes more slots at once than any of its workers has."""
+    WAIT_CAUSE_SLOTS_BUSY: _WaitCause.ValueType  # 8
+    WAIT_CAUSE_NEXT: _WaitCause.ValueType  # 9
+    """Nothing but its turn."""
+    WAIT_CAUSE_LEASED: _WaitCause.ValueType  # 10
+    """A worker has it and has not begun it."""
+    WAIT_CAUSE_RUNNING: _WaitCause.ValueType  # 11
+    WAIT_CAUSE_CANCELLING: _WaitCause.ValueType  # 12
+    WAIT_CAUSE_ENDED: _WaitCause.ValueType  # 13
+    WAIT_CAUSE_BREAKER: _WaitCause.ValueType  # 14
+    """A circuit breaker is open."""
+
+class WaitCause(_WaitCause, metaclass=_WaitCauseEnumTypeWrapper):
+    """What keeps an execution where it is."""
+
+WAIT_CAUSE_UNSPECIFIED: WaitCause.ValueType  # 0
+WAIT_CAUSE_SCHEDULED: WaitCause.ValueType  # 1
+"""Its instant has not come."""
+WAIT_CAUSE_RETRY: WaitCause.ValueType  # 2
+"""A failed attempt is tried again later."""
+WAIT_CAUSE_HELD: WaitCause.ValueType  # 3
+"""It is held back: behind an earlier execution of its job, by a pause."""
+WAIT_CAUSE_CONCURRENCY: WaitCause.ValueType  # 4
+"""Its concurrency key is held by others, everywhere or on every free worker."""
+WAIT_CAUSE_NO_WORKER: WaitCause.ValueType  # 5
+"""No worker has the labels and the function it needs."""
+WAIT_CAUSE_WORKER_UNAVAILABLE: WaitCause.ValueType  # 6
+"""Workers have them, but take no work now."""
+WAIT_CAUSE_TOO_FEW_SLOTS: WaitCause.ValueType  # 7
+"""It takes more slots at once than any of its workers has."""
+WAIT_CAUSE_SLOTS_BUSY: WaitCause.ValueType  # 8
+WAIT_CAUSE_NEXT: WaitCause.ValueType  # 9
+"""Nothing but its turn."""
+WAIT_CAUSE_LEASED: WaitCause.ValueType  # 10
+"""A worker has it and has not begun it."""
+WAIT_CAUSE_RUNNING: WaitCause.ValueType  # 11
+WAIT_CAUSE_CANCELLING: WaitCause.ValueType  # 12
+WAIT_CAUSE_ENDED: WaitCause.ValueType  # 13
+WAIT_CAUSE_BREAKER: WaitCause.ValueType  # 14
+"""A circuit breaker is open."""
+Global___WaitCause: _TypeAlias = WaitCause  # noqa: Y015
 
 @_typing.final
 class Submission(_message.Message):
@@ -340,6 +403,112 @@ class WaitExecutionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WaitExecutionResponse: _TypeAlias = WaitExecutionResponse  # noqa: Y015
+
+@_typing.final
+class ExplainExecutionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    id: _builtins.str
+    """Whole or a unique prefix."""
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "namespace", b"namespace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainExecutionRequest: _TypeAlias = ExplainExecutionRequest  # noqa: Y015
+
+@_typing.final
+class WaitReason(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    HOLDER_IDS_FIELD_NUMBER: _builtins.int
+    WORKERS_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    cause: Global___WaitCause.ValueType
+    text: _builtins.str
+    """For people: a clause."""
+    @_builtins.property
+    def holder_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Executions in the way; at most ten ids, the oldest first."""
+
+    @_builtins.property
+    def workers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the workers concerned; at most ten."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself; absent where nobody knows."""
+
+    def __init__(
+        self,
+        *,
+        cause: Global___WaitCause.ValueType = ...,
+        text: _builtins.str = ...,
+        holder_ids: _abc.Iterable[_builtins.str] | None = ...,
+        workers: _abc.Iterable[_builtins.str] | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "holder_ids", b"holder_ids", "text", b"text", "until", b"until", "workers", b"workers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitReason: _TypeAlias = WaitReason  # noqa: Y015
+
+@_typing.final
+class ExplainExecutionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    execution_id: _builtins.str
+    state: _execution_pb2.ExecutionState.ValueType
+    summary: _builtins.str
+    """The reasons and the place as one or two sentences."""
+    line: _builtins.str
+    """What it stands in line for; empty where there is no line."""
+    place: _builtins.int
+    """Its place there: 1 is next. 0 where there is no line."""
+    waiting: _builtins.int
+    """How many stand there."""
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___WaitReason]: ...
+    def __init__(
+        self,
+        *,
+        execution_id: _builtins.str = ...,
+        state: _execution_pb2.ExecutionState.ValueType = ...,
+        summary: _builtins.str = ...,
+        reasons: _abc.Iterable[Global___WaitReason] | None = ...,
+        line: _builtins.str = ...,
+        place: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "line", b"line", "place", b"place", "reasons", b"reasons", "state", b"state", "summary", b"summary", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainExecutionResponse: _TypeAlias = ExplainExecutionResponse  # noqa: Y015
 
 @_typing.final
 class FollowOutputRequest(_message.Message):

@@ -60,6 +60,11 @@ class ExecutionServiceStub(object):
                 request_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.WaitExecutionRequest.SerializeToString,
                 response_deserializer=jobs__grpc_dot_v1_dot_execution__service__pb2.WaitExecutionResponse.FromString,
                 _registered_method=True)
+        self.ExplainExecution = channel.unary_unary(
+                '/jobs_grpc.v1.ExecutionService/ExplainExecution',
+                request_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.FromString,
+                _registered_method=True)
         self.FollowOutput = channel.unary_stream(
                 '/jobs_grpc.v1.ExecutionService/FollowOutput',
                 request_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.FollowOutputRequest.SerializeToString,
@@ -106,6 +111,14 @@ class ExecutionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainExecution(self, request, context):
+        """Why it is where it is: what it waits for, who holds that, how far back it stands.
+        Counts everybody in the line; for people, not for polling.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FollowOutput(self, request, context):
         """Output from an offset on; ends by itself.
         """
@@ -140,6 +153,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.WaitExecution,
                     request_deserializer=jobs__grpc_dot_v1_dot_execution__service__pb2.WaitExecutionRequest.FromString,
                     response_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.WaitExecutionResponse.SerializeToString,
+            ),
+            'ExplainExecution': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainExecution,
+                    request_deserializer=jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.SerializeToString,
             ),
             'FollowOutput': grpc.unary_stream_rpc_method_handler(
                     servicer.FollowOutput,
@@ -283,6 +301,33 @@ class ExecutionService(object):
             '/jobs_grpc.v1.ExecutionService/WaitExecution',
             jobs__grpc_dot_v1_dot_execution__service__pb2.WaitExecutionRequest.SerializeToString,
             jobs__grpc_dot_v1_dot_execution__service__pb2.WaitExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainExecution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ExecutionService/ExplainExecution',
+            jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.FromString,
             options,
             channel_credentials,
             insecure,

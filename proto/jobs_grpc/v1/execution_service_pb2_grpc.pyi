@@ -44,6 +44,10 @@ class ExecutionServiceStub:
     """
     WaitExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.WaitExecutionRequest, _execution_service_pb2.WaitExecutionResponse]
     """Returns when the execution is final, or after `timeout` with the state it has then."""
+    ExplainExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ExplainExecutionRequest, _execution_service_pb2.ExplainExecutionResponse]
+    """Why it is where it is: what it waits for, who holds that, how far back it stands.
+    Counts everybody in the line; for people, not for polling.
+    """
     FollowOutput: _grpc.UnaryStreamMultiCallable[_execution_service_pb2.FollowOutputRequest, _execution_service_pb2.FollowOutputResponse]
     """Output from an offset on; ends by itself."""
 
@@ -63,6 +67,10 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """
     WaitExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.WaitExecutionRequest, _execution_service_pb2.WaitExecutionResponse]  # type: ignore[assignment]
     """Returns when the execution is final, or after `timeout` with the state it has then."""
+    ExplainExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ExplainExecutionRequest, _execution_service_pb2.ExplainExecutionResponse]  # type: ignore[assignment]
+    """Why it is where it is: what it waits for, who holds that, how far back it stands.
+    Counts everybody in the line; for people, not for polling.
+    """
     FollowOutput: _aio.UnaryStreamMultiCallable[_execution_service_pb2.FollowOutputRequest, _execution_service_pb2.FollowOutputResponse]  # type: ignore[assignment]
     """Output from an offset on; ends by itself."""
 
@@ -109,6 +117,16 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_execution_service_pb2.WaitExecutionResponse, _abc.Awaitable[_execution_service_pb2.WaitExecutionResponse]]:
         """Returns when the execution is final, or after `timeout` with the state it has then."""
+
+    @_abc_1.abstractmethod
+    def ExplainExecution(
+        self,
+        request: _execution_service_pb2.ExplainExecutionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.ExplainExecutionResponse, _abc.Awaitable[_execution_service_pb2.ExplainExecutionResponse]]:
+        """Why it is where it is: what it waits for, who holds that, how far back it stands.
+        Counts everybody in the line; for people, not for polling.
+        """
 
     @_abc_1.abstractmethod
     def FollowOutput(

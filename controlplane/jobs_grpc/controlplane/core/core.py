@@ -20,6 +20,7 @@ from .draft import Draft, Step
 from .errors import ExecutionNotFoundError, NotRunningError, RefusedError
 from .execution import Execution
 from .executions import Executions, Origin
+from .explaining import Explainer, Explanation
 from .fleet import Fleet
 from .inputs import (
     ApplyJobs,
@@ -27,6 +28,7 @@ from .inputs import (
     Cancel,
     CloseSession,
     DeleteJob,
+    Explain,
     Input,
     OpenSession,
     Reports,
@@ -57,6 +59,7 @@ class Core:
         self._definitions = Definitions(self.live, self.timeline, self.waiting)
         self._decider = Decider(self.live, self.timeline, self._executions)
         self._fleet = Fleet(self.live, self._executions, self.waiting)
+        self._explainer = Explainer(self.live, self.waiting, self._executions.holds)
         self._is_new = True
         # Workers with a stream and perhaps a free slot, in the order of their turn.
         self._turns: deque[Session] = deque()
@@ -66,6 +69,7 @@ class Core:
             SetJobEnabled: self._definitions.set_enabled,
             Submit: self._submit,
             Cancel: self._cancel,
+            Explain: self._explain,
             OpenSession: self._open_session,
             Beat: self._fleet.beat,
             StreamClosed: self._fleet.close_stream,
@@ -76,6 +80,7 @@ class Core:
     def step(self, inputs: Iterable[Input], now: int) -> Step:
         """Move to `now`, take the inputs, fill free slots."""
         draft = Draft(now=now, sequence=self.live.sequence)
+        self.waiting.limits.now = now
         if self._is_new:
             self._decider.recover(draft)
             for job in self.live.jobs.values():
@@ -185,6 +190,10 @@ class Core:
             self._executions.cancel(draft, execution, request.reason)
         return tuple(execution.id for execution in found)
 
+    def _explain(self, _draft: Draft, request: Explain) -> Explanation | None:
+        execution = self.live.executions.get(request.execution_id)
+        return None if execution is None else self._explainer.explain(execution)
+
     def _open_session(self, draft: Draft, hello: OpenSession) -> str:
         session = self._fleet.open(draft, hello)
         if not session.has_turn:
@@ -203,7 +212,7 @@ class Core:
             session = turns.popleft()
             free = session.free_slots
             while free > 0:
-                execution = waiting.take(session, draft.now)
+                execution = waiting.take(session)
                 if execution is None:
                     free = 0
                     break

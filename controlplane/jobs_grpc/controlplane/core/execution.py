@@ -95,6 +95,8 @@ class Execution:
     hold: Hold | None = None
     # What it has to pass before it can be leased: see `limits`. Not stored; found anew.
     gates: tuple[Gate, ...] = ()
+    # The gates that it was parked at since it began to wait, and since when.
+    parked: dict[str, int] | None = None
     # Its concurrency key, where that has a limit for each worker.
     scope: KeyName | None = None
 

@@ -165,6 +165,15 @@ class Executions:
                 session.id, execution, work, execution.fence, execution.attempt
             )
         )
+        if execution.parked is not None:
+            for reason, since in execution.parked.items():
+                draft.note_event(
+                    execution,
+                    Event.WAITED,
+                    reason=reason,
+                    **{"from": since, "until": draft.now},
+                )
+            execution.parked = None
         if execution.attempt > 1:
             draft.note_event(
                 execution,

@@ -82,6 +82,16 @@ class Cancel:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """Why is an execution where it is? Changes nothing; answers an `Explanation`.
+
+    `None` for one that is final or unknown: the store has all there is to say.
+    """
+
+    execution_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """An attempt that a worker still holds. `phase`: leased, starting, running, finished."""
@@ -164,6 +174,7 @@ Input = (
     | SetJobEnabled
     | Submit
     | Cancel
+    | Explain
     | OpenSession
     | Beat
     | StreamClosed

@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .job import KeyName, UnresolvedError, key_name
+from .job import STANDALONE, KeyName, UnresolvedError, key_name
+from .reasons import NAMED, Cause, Reason, ids, listed
 from .states import Phase, State
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ class Gate:
 
     def is_shut(self, execution: Execution) -> bool:
         """Whether this execution may not pass now."""
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        raise NotImplementedError
+
+    def reason(self, execution: Execution) -> Reason:
+        """Why it is shut for an execution."""
         raise NotImplementedError
 
     def lets_all_out(self) -> bool:
@@ -104,6 +114,26 @@ class Key(Gate):
     # How many live executions know this key.
     members: int = 0
 
+    @property
+    def title(self) -> str:
+        _, workspace, name = self.name
+        if not workspace:
+            return f'concurrency key "{name}"'
+        job = name if workspace == STANDALONE else f"{workspace}/{name}"
+        return f"the concurrency of job {job}"
+
+    def reason(self, execution: Execution) -> Reason:
+        concurrency = execution.spec.concurrency
+        assert concurrency is not None
+        holders = self.holders.values()
+        return Reason(
+            cause=Cause.CONCURRENCY,
+            text=f"{self.title} is held by {listed(holders)} ({len(holders)} of"
+            f" {concurrency.max})",
+            holders=ids(holders),
+            workers=tuple(sorted({one.worker for one in holders}))[:NAMED],
+        )
+
     def is_shut(self, execution: Execution) -> bool:
         concurrency = execution.spec.concurrency
         assert concurrency is not None
@@ -120,6 +150,8 @@ class Limits:
     """The gates of a term, and which of them may have something to let out."""
 
     def __init__(self) -> None:
+        # The instant of the current step.
+        self.now = 0
         self.keys: dict[KeyName, Key] = {}
         # A set, in order.
         self.opening: dict[Gate, None] = {}
@@ -182,6 +214,9 @@ class Limits:
     def park(self, line: object, execution: Execution, gate: Gate) -> None:
         """Let an execution wait at a gate that is shut for it."""
         gate.park(line, execution)
+        if execution.parked is None:
+            execution.parked = {}
+        execution.parked.setdefault(gate.title, self.now)
         for other in execution.gates:
             if other is not gate:
                 # It may have been the one that was let out there: the next may try.

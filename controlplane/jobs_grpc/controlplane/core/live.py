@@ -170,6 +170,11 @@ class Session:
             return 0
         return self.slots - len(self.leases) - self.extra_slots
 
+    @property
+    def refusal(self) -> str | None:
+        """Why it is given no work; `None` if it is."""
+        return "is disconnected" if self.stream is None else None
+
     def take(self, execution: Execution) -> None:
         """Hold a lease."""
         self.leases[execution.fence] = execution

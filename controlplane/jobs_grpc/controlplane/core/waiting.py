@@ -17,7 +17,7 @@ it has waited for `PATIENCE`, one worker saves its slots for it as they become f
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -75,26 +75,14 @@ class WaitingClass:
         return None
 
     def admits(self, session: Session) -> bool:
-        """Whether the worker may take the executions of this class at all."""
+        """Whether the worker may take the head; there must be one."""
         place = self.line[0]
         admitted = session.eligible.get(place)
         if admitted is None:
-            selector, function = place
-            labels = session.labels
-            admitted = all(labels.get(key) == value for key, value in selector) and (
-                not function or function in session.functions
-            )
-            session.eligible[place] = admitted
-        return admitted
-
-    def has_room(self, session: Session) -> bool:
-        """Whether the worker may hold another execution of the head's key."""
-        if len(self.line) == 2:
-            return True
-        concurrency = self.heap[0][2].spec.concurrency
-        assert concurrency is not None
-        limit = concurrency.per_worker
-        return limit is None or session.held.get(self.line[2], 0) < limit
+            admitted = session.eligible[place] = is_eligible(session, place)
+        if len(self.line) == 2 or not admitted:
+            return admitted
+        return has_room(session, self.heap[0][2])
 
 
 @dataclass(slots=True, eq=False)
@@ -116,9 +104,7 @@ class Queue:
     def row(self) -> QueueRow:
         return QueueRow(self.name, self.weight, self.completed, self.failed)
 
-    def best_class(
-        self, session: Session, free: int, now: int
-    ) -> WaitingClass | None:
+    def best_class(self, session: Session, free: int, now: int) -> WaitingClass | None:
         """Return the class whose head this worker should take next."""
         best: WaitingClass | None = None
         best_head: Entry | None = None
@@ -127,10 +113,8 @@ class Queue:
             head = waiting_class.head()
             if head is None:
                 empty.append(waiting_class.line)
-            elif (
-                (best_head is None or head < best_head)
-                and waiting_class.admits(session)
-                and waiting_class.has_room(session)
+            elif (best_head is None or head < best_head) and waiting_class.admits(
+                session
             ):
                 if waiting_class.slots <= free:
                     best, best_head = waiting_class, head
@@ -141,6 +125,25 @@ class Queue:
         return best
 
 
+def is_eligible(session: Session, place: Place) -> bool:
+    """Whether a worker has the labels and the function that are asked for."""
+    selector, function = place
+    labels = session.labels
+    return all(labels.get(key) == value for key, value in selector) and (
+        not function or function in session.functions
+    )
+
+
+def has_room(session: Session, execution: Execution) -> bool:
+    """Whether a worker may hold another execution of this one's key."""
+    if execution.scope is None:
+        return True
+    concurrency = execution.spec.concurrency
+    assert concurrency is not None
+    limit = concurrency.per_worker
+    return limit is None or session.held.get(execution.scope, 0) < limit
+
+
 def shut_gate(execution: Execution) -> Gate | None:
     """Return the first gate that an execution cannot pass now."""
     for gate in execution.gates:
@@ -149,9 +152,7 @@ def shut_gate(execution: Execution) -> Gate | None:
     return None
 
 
-def _save(
-    waiting_class: WaitingClass, head: Entry, session: Session, now: int
-) -> bool:
+def _save(waiting_class: WaitingClass, head: Entry, session: Session, now: int) -> bool:
     """Have a worker save its slots for a head that has waited for too long."""
     saver = waiting_class.saver
     if (
@@ -208,7 +209,7 @@ class Waiting:
             )
         heapq.heappush(waiting_class.heap, (execution.order, execution.seq, execution))
 
-    def take(self, session: Session, now: int) -> Execution | None:
+    def take(self, session: Session) -> Execution | None:
         """Return the execution that a free slot of this worker should run, if any."""
         if self.limits.opening:
             self._let_out()
@@ -226,7 +227,7 @@ class Waiting:
                 chosen is not None and queue.position >= chosen.position
             ):
                 continue
-            best = queue.best_class(session, free, now)
+            best = queue.best_class(session, free, self.limits.now)
             if best is not None:
                 chosen, chosen_class = queue, best
             elif session.saving_for is not None:
@@ -234,11 +235,6 @@ class Waiting:
         if chosen is None or chosen_class is None:
             return None
         return self._give(chosen, chosen_class)
-
-    def parked(self) -> Iterator[Entry]:
-        """Yield all that wait at a gate, in no order."""
-        for gate in self.limits.gates():
-            yield from gate.waiting()
 
     def _settle_saving(
         self, session: Session, line: WaitingClass
@@ -248,7 +244,6 @@ class Waiting:
             line.head() is not None
             and line.admits(session)
             and line.slots <= session.slots
-            and line.has_room(session)
         ):
             return line
         line.saver = session.saving_for = None
@@ -257,7 +252,8 @@ class Waiting:
     def _give(self, queue: Queue, line: WaitingClass) -> Execution:
         """Take the head of a line out, at its queue's cost."""
         if line.saver is not None:
-            line.saver = line.saver.saving_for = None
+            line.saver.saving_for = None
+            line.saver = None
         self._round = max(self._round, queue.position)
         position = max(queue.position, self._round - _CREDIT)
         queue.position = position + _STRIDE // queue.weight

@@ -15,7 +15,8 @@ from jobs_grpc.controlplane.core.errors import (
     ExecutionNotFoundError,
     InvalidError,
 )
-from jobs_grpc.controlplane.core.inputs import Cancel, Submission, Submit
+from jobs_grpc.controlplane.core.explaining import Explanation, explain_ended
+from jobs_grpc.controlplane.core.inputs import Cancel, Explain, Submission, Submit
 from jobs_grpc.controlplane.core.job import STANDALONE, JobSpec
 from jobs_grpc.controlplane.core.rows import ExecutionRow
 from jobs_grpc.controlplane.core.states import FINAL
@@ -31,6 +32,7 @@ from jobs_grpc.wire.states import STATE_WORDS, TRIGGER_WORDS
 from jobs_grpc.wire.time import is_valid, microseconds
 
 from . import convert
+from .explanation_message import explanation
 from .following import Following
 from .interceptor import principal
 from .job_service import page_size, read_document
@@ -170,6 +172,22 @@ class ExecutionService(ExecutionServiceServicer):
                 await asyncio.wait([ended], timeout=timeout)
                 row = await find_execution(self._store, namespace, row.id)
         return pb.WaitExecutionResponse(execution=convert.execution(row))
+
+    async def ExplainExecution(
+        self, request: pb.ExplainExecutionRequest, context: Context
+    ) -> pb.ExplainExecutionResponse:
+        namespace = convert.namespace_of(request.namespace)
+        row = await find_execution(self._store, namespace, request.id)
+        found = None
+        if row.state not in FINAL:
+            found = await self._leader.submit(Explain(row.id))
+            if found is None:
+                # It ended meanwhile.
+                row = await find_execution(self._store, namespace, row.id)
+        if found is None:
+            found = explain_ended(row)
+        assert isinstance(found, Explanation)
+        return explanation(found)
 
     async def FollowOutput(
         self, request: pb.FollowOutputRequest, context: Context

@@ -61,7 +61,7 @@ class QueueService(QueueServiceServicer):
             workers_active=active,
             workers_idle=len(sessions) - active,
             slots_total=sum(one.slots for one in sessions),
-            slots_used=sum(len(one.leases) for one in sessions),
+            slots_used=sum(one.slots_used for one in sessions),
         )
 
 
@@ -97,7 +97,7 @@ def _worker(row: WorkerRow, session: Session | None) -> fleet.Worker:
         state=state,
         labels=json.loads(row.labels_json),
         slots=row.slots,
-        slots_used=len(session.leases) if session else 0,
+        slots_used=session.slots_used if session else 0,
         functions=json.loads(row.functions_json),
         version=row.version,
         connected_at=timestamp(row.connected_at),

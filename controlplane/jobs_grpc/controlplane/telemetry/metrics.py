@@ -143,7 +143,7 @@ class Metrics:
         sessions = [
             s for s in tuple(core.live.sessions.values()) if s.stream is not None
         ]
-        used = sum(len(session.leases) for session in sessions)
+        used = sum(session.slots_used for session in sessions)
         total = sum(session.slots for session in sessions)
         return [
             Observation(used, {"use": "used"}),

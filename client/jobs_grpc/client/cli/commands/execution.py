@@ -26,6 +26,7 @@ from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.options import Group, Seconds, Settings, pass_settings
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.execution import Execution, ExecutionState
+from jobs_grpc.client.records.explanation import Explanation
 from jobs_grpc.client.records.page import Page
 
 if TYPE_CHECKING:
@@ -91,6 +92,30 @@ def get(settings: Settings, execution_id: str) -> None:
 
     found = converse(settings, work)
     print_record(settings, found, name=found.id, show=lambda: _show(found))
+
+
+@execution.command()
+@click.argument("execution_id", metavar="EXECUTION")
+@pass_settings
+def explain(settings: Settings, execution_id: str) -> None:
+    """Say why a run is where it is: what it waits for, and who holds that."""
+
+    async def work(client: Client) -> Explanation:
+        return await client.executions.explain(execution_id)
+
+    found = converse(settings, work)
+    print_record(
+        settings,
+        found,
+        name=found.execution_id,
+        show=lambda: print_fields(
+            [
+                ("Execution", found.execution_id),
+                ("State", found.state.value),
+                ("Why", found.summary),
+            ]
+        ),
+    )
 
 
 @execution.command()
