@@ -51,6 +51,10 @@ ENTRIES: Final = {
         f"{_HOME}.schedule:schedule",
         "Preview schedules, and see what became of due times.",
     ),
+    "import": Entry(
+        f"{_HOME}.importing:import_",
+        "Make job files of crontabs, systemd timers or Kubernetes CronJobs.",
+    ),
     "queue": Entry(f"{_HOME}.fleet:queue", "Show the waiting lines."),
     "worker": Entry(
         f"{_DAEMONS}.become:worker",
