@@ -11,7 +11,7 @@ PROTOS := proto/jobs_grpc/v1
 CONTRACT := tests/meta/contract.binpb
 WORKERS ?= 2
 
-.PHONY: help setup demo test check unit proto check-proto generate-into release-contract bench run-dev clean
+.PHONY: help setup demo test check unit proto check-proto generate-into release-contract bench run-dev chaos clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ unit: $(STAMP) ## The fast tests only
 
 bench: $(STAMP) ## Measure the performance goals (GOALS="P1 P10" for some); run it alone
 	PYTHONPATH=tests $(BIN)/python -m bench $(GOALS)
+
+chaos: $(STAMP) ## Real faults for ten minutes, judged by witnesses (CHAOS="--seed 7 --only disk")
+	PYTHONPATH=tests $(BIN)/python -m chaos $(CHAOS)
 
 proto: $(STAMP) ## Generate the code beside the .proto files
 	rm -f $(PROTOS)/*_pb2*.py $(PROTOS)/*_pb2*.pyi
