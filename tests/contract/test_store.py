@@ -41,6 +41,7 @@ from support.jobs import (
     key,
     moved_row,
     queue_row,
+    schedule_object_row,
     schedule_row,
     statistics_row,
     worker_row,
@@ -69,6 +70,22 @@ async def ids(store: Store, wanted: ExecutionFilter, limit: int = 100) -> list[s
 
 
 ALL = ExecutionFilter(NAMESPACE)
+
+
+# Schedules as objects.
+
+
+async def test_schedule_objects_come_back_as_last_written_until_they_go(
+    store: Store, term: int
+) -> None:
+    first = schedule_object_row("s1")
+    later = schedule_object_row("s2", entry_json="", created_at=NOON + SECOND)
+    await store.commit(term, Changes(schedule_objects=(later, first)))
+    changed = first._replace(revision=2, enabled=0, disabled_until=NOON + HOUR)
+    await store.commit(term, Changes(schedule_objects=(changed,)))
+    assert (await store.load_active()).schedule_objects == (changed, later)
+    await store.commit(term, Changes(deleted_schedule_objects=("s1", "nobody")))
+    assert (await store.load_active()).schedule_objects == (later,)
 
 
 # Terms.

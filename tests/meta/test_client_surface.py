@@ -26,13 +26,14 @@ from jobs_grpc.client.records.execution import (
 )
 from jobs_grpc.client.records.explanation import WaitCause
 from jobs_grpc.client.records.fleet import WorkerState
-from jobs_grpc.client.records.job import ApplyOutcome
+from jobs_grpc.client.records.job import ApplyOutcome, ScheduleOwner
 from jobs_grpc.client.records.output import OutputStream
 from jobs_grpc.client.records.word import Word
 from jobs_grpc.v1 import (
     execution_pb2,
     execution_service_pb2,
     fleet_service_pb2,
+    job_pb2,
     job_service_pb2,
     schedule_service_pb2,
 )
@@ -47,7 +48,7 @@ EXPORTED = {
     "ExecutionState", "Gap", "InvalidArgument", "Job", "JobStatistics", "JobsError",
     "KillReceipt", "NotFound", "NotRunning", "NotSupported", "OutputEnd", "OutputPiece",
     "OutputStream", "Overloaded", "Page", "PermissionDenied", "Queue", "QueueStatus",
-    "Schedule", "ServerError", "ServerInfo", "SignalSent", "SkipReason", "Submission",
+    "Schedule", "ScheduleOwner", "ServerError", "ServerInfo", "SignalSent", "SkipReason", "Submission",
     "Trigger", "Unauthenticated", "Unavailable", "Usage", "Violation", "Worker",
     "WorkerState", "Explanation", "WaitCause", "WaitReason",
 }  # fmt: skip
@@ -99,6 +100,7 @@ def test_every_final_state_has_an_exit_code() -> None:
         (Trigger, execution_pb2.Trigger),
         (OutputStream, execution_pb2.OutputStream),
         (ApplyOutcome, job_service_pb2.ApplyOutcome),
+        (ScheduleOwner, job_pb2.ScheduleOwner),
         (WorkerState, fleet_service_pb2.WorkerState),
         (DecisionOutcome, schedule_service_pb2.DecisionOutcome),
         (SkipReason, schedule_service_pb2.SkipReason),

@@ -25,6 +25,7 @@ from jobs_grpc.controlplane.core.rows import (
     JobRow,
     MovedRow,
     QueueRow,
+    ScheduleObjectRow,
     ScheduleRow,
     StatisticsRow,
     WorkerRow,
@@ -263,6 +264,20 @@ def decision_row(
 def schedule_row(schedule_id: str = "s1", **fields: Any) -> ScheduleRow:
     values: dict[str, Any] = {"job_id": 1, "name": "", "cursor": NOON}
     return ScheduleRow(schedule_id=schedule_id, **{**values, **fields})
+
+
+def schedule_object_row(schedule_id: str = "s1", **fields: Any) -> ScheduleObjectRow:
+    values: dict[str, Any] = {
+        "job_id": 1,
+        "entry_json": '{"every":"1h"}',
+        "revision": 1,
+        "enabled": None,
+        "disabled_reason": "",
+        "disabled_until": None,
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+    return ScheduleObjectRow(schedule_id=schedule_id, **{**values, **fields})
 
 
 def statistics_row(job_id: int = 1, **fields: Any) -> StatisticsRow:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         Job,
         JobStatistics,
         Schedule,
+        ScheduleOwner,
     )
     from jobs_grpc.client.records.output import (
         Gap,
@@ -97,7 +98,14 @@ _HOME = {
     ),
     "records.explanation": ("Explanation", "WaitCause", "WaitReason"),
     "records.fleet": ("Queue", "QueueStatus", "Worker", "WorkerState"),
-    "records.job": ("Applied", "ApplyOutcome", "Job", "JobStatistics", "Schedule"),
+    "records.job": (
+        "Applied",
+        "ApplyOutcome",
+        "Job",
+        "JobStatistics",
+        "Schedule",
+        "ScheduleOwner",
+    ),
     "records.output": ("Gap", "OutputEnd", "OutputPiece", "OutputStream"),
     "records.page": ("Page",),
     "records.server": ("ServerInfo",),
@@ -135,6 +143,7 @@ __all__ = [
     "Queue",
     "QueueStatus",
     "Schedule",
+    "ScheduleOwner",
     "ServerError",
     "ServerInfo",
     "SignalSent",

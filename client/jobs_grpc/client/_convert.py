@@ -29,6 +29,7 @@ from jobs_grpc.client.records.job import (
     Job,
     JobStatistics,
     Schedule,
+    ScheduleOwner,
 )
 from jobs_grpc.client.records.output import Gap, OutputEnd, OutputPiece, OutputStream
 from jobs_grpc.client.records.server import ServerInfo
@@ -66,6 +67,7 @@ _TRIGGERS = _words(Trigger, execution_pb2.Trigger.items())
 _WAIT_CAUSES = _words(WaitCause, execution_service_pb2.WaitCause.items())
 _STREAMS = _words(OutputStream, execution_pb2.OutputStream.items())
 _APPLY_OUTCOMES = _words(ApplyOutcome, job_service_pb2.ApplyOutcome.items())
+_OWNERS = _words(ScheduleOwner, job_pb2.ScheduleOwner.items())
 _WORKER_STATES = _words(WorkerState, fleet_service_pb2.WorkerState.items())
 _DECISIONS = _words(DecisionOutcome, schedule_service_pb2.DecisionOutcome.items())
 _SKIP_REASONS = _words(SkipReason, schedule_service_pb2.SkipReason.items())
@@ -166,17 +168,30 @@ def job(message: job_pb2.Job) -> Job:
         next_run_at=_instant(message, "next_run_at"),
         active=message.active,
         statistics=_statistics(message.statistics),
-        schedules=tuple(
-            Schedule(
-                id=one.id,
-                name=one.name,
-                rule=one.rule,
-                timezone=one.timezone,
-                enabled=one.enabled,
-                next_due_at=_instant(one, "next_due_at"),
-            )
-            for one in message.schedules
-        ),
+        schedules=tuple(map(schedule, message.schedules)),
+    )
+
+
+def schedule(message: job_pb2.Schedule) -> Schedule:
+    owner = message.owner
+    return Schedule(
+        id=message.id,
+        name=message.name,
+        rule=message.rule,
+        timezone=message.timezone,
+        enabled=message.enabled,
+        next_due_at=_instant(message, "next_due_at"),
+        owner=_OWNERS.get(owner, ScheduleOwner.UNRECOGNIZED) if owner else None,
+        namespace=message.namespace,
+        workspace=message.workspace,
+        job=message.job,
+        entry_json=message.entry_json,
+        params=dict(message.params),
+        disabled_reason=message.disabled_reason,
+        disabled_until=_instant(message, "disabled_until"),
+        revision=message.revision,
+        created_at=_instant(message, "created_at"),
+        updated_at=_instant(message, "updated_at"),
     )
 
 

@@ -169,6 +169,9 @@ BY_REASON: Final[Mapping[str, type[JobsError]]] = {
     "OVERLOADED": Overloaded,
     "PROTOCOL_MISMATCH": NotSupported,
     "STALE_FENCE": Conflict,
+    "SCHEDULE_NOT_FOUND": NotFound,
+    "SCHEDULE_EXISTS": Conflict,
+    "SCHEDULE_OWNED": Conflict,
     "INTERNAL": ServerError,
 }
 

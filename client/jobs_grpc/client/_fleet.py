@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs_grpc.client import _convert
-from jobs_grpc.client._settings import Target
+from jobs_grpc.client._schedules import ScheduleObjects
 from jobs_grpc.client._transport import Transport
 from jobs_grpc.client.records.decision import Decision
 from jobs_grpc.client.records.fleet import Queue, QueueStatus, Worker
@@ -13,7 +13,6 @@ from jobs_grpc.client.records.page import Page
 from jobs_grpc.v1 import fleet_service_pb2, queue_service_pb2, schedule_service_pb2
 from jobs_grpc.v1.fleet_service_pb2_grpc import FleetServiceStub
 from jobs_grpc.v1.queue_service_pb2_grpc import QueueServiceStub
-from jobs_grpc.v1.schedule_service_pb2_grpc import ScheduleServiceStub
 from jobs_grpc.wire.channel import DEFAULT_PAGE
 
 
@@ -47,13 +46,8 @@ class Workers:
         return tuple(map(_convert.worker, answer.workers))
 
 
-class Schedules:
-    """What became of due times."""
-
-    def __init__(self, transport: Transport, target: Target) -> None:
-        self._transport = transport
-        self._target = target
-        self._stub = ScheduleServiceStub(transport.channel)
+class Schedules(ScheduleObjects):
+    """Schedules, and what became of due times."""
 
     async def decisions(
         self,

@@ -18,7 +18,17 @@ from jobs_grpc.schedule.zone import find_zone
 
 _KINDS: Final = ("cron", "every", "at", "run_at")
 # Also the order of the keys in `source`.
-_KEYS: Final = ("name", *_KINDS, "anchor", "timezone", "dst", "params", "enabled")
+_KEYS: Final = (
+    "name",
+    *_KINDS,
+    "anchor",
+    "timezone",
+    "dst",
+    "params",
+    "enabled",
+    "disabled_reason",
+    "disabled_until",
+)
 _LATER: Final = frozenset(
     [
         "daily",
@@ -31,10 +41,9 @@ _LATER: Final = frozenset(
         "from",
         "max_runs",
         "exclude",
-        "disabled_reason",
-        "disabled_until",
     ]
 )
+_LONGEST_REASON: Final = 500
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _EVERY: Final = re.compile(r"\s*every(?:\s+|$)", re.IGNORECASE)
 _INSTANT: Final = re.compile(r"\s*\d{4}-\d\d-\d\d")
@@ -48,6 +57,9 @@ class ParsedSchedule:
     name: str | None
     params: Mapping[str, str]
     enabled: bool
+    disabled_reason: str = ""
+    # Due times before this instant start nothing; None where that has no end.
+    disabled_until: int | None = None
     # What was written, ready for JSON, keys in a fixed order: diffs of it are stable.
     source: str | Mapping[str, object]
 
@@ -75,6 +87,10 @@ def parse_schedule(
     kind = _kind(spec)
     rule, written = _object_rule(kind, spec, default_timezone, seed)
     params = _params(spec.get("params", {}))
+    until = None
+    if "disabled_until" in spec:
+        until = _instant(spec["disabled_until"], "disabled_until")
+        written.update(_written(spec, "disabled_until"))
     given = {**spec, **written}
     if "params" in spec:
         given["params"] = params
@@ -83,6 +99,8 @@ def parse_schedule(
         name=_name(spec["name"]) if "name" in spec else None,
         params=params,
         enabled=_flag(spec.get("enabled", True), "enabled"),
+        disabled_reason=_reason(spec),
+        disabled_until=until,
         source={key: given[key] for key in _KEYS if key in given},
     )
 
@@ -194,6 +212,23 @@ def _flag(value: object, field: str) -> bool:
     if not isinstance(value, bool):
         raise RuleError(f"{field} must be true or false", field=field)
     return value
+
+
+def _reason(spec: Mapping[str, object]) -> str:
+    if "disabled_reason" not in spec:
+        return ""
+    reason = _text(spec["disabled_reason"], "disabled_reason")
+    if len(reason) > _LONGEST_REASON or not reason.isprintable():
+        raise RuleError(
+            f"a reason is one line of at most {_LONGEST_REASON} characters",
+            field="disabled_reason",
+        )
+    if spec.get("enabled", True) is True and "disabled_until" not in spec:
+        raise RuleError(
+            "disabled_reason goes with enabled: false or disabled_until",
+            field="disabled_reason",
+        )
+    return reason
 
 
 def _params(value: object) -> Mapping[str, str]:

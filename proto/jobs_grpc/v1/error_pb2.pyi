@@ -53,6 +53,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 17
     """Our fault; the server's log has the trace under the request id."""
     ERROR_REASON_WORKSPACE_NOT_FOUND: _ErrorReason.ValueType  # 18
+    ERROR_REASON_SCHEDULE_NOT_FOUND: _ErrorReason.ValueType  # 30
+    ERROR_REASON_SCHEDULE_EXISTS: _ErrorReason.ValueType  # 31
+    """The job has a schedule of that name already."""
+    ERROR_REASON_SCHEDULE_OWNED: _ErrorReason.ValueType  # 32
+    """The job's document owns the schedule; change it there."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. It travels as `google.rpc.ErrorInfo.reason` (the name
@@ -92,4 +97,9 @@ ERROR_REASON_STALE_FENCE: ErrorReason.ValueType  # 16
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 17
 """Our fault; the server's log has the trace under the request id."""
 ERROR_REASON_WORKSPACE_NOT_FOUND: ErrorReason.ValueType  # 18
+ERROR_REASON_SCHEDULE_NOT_FOUND: ErrorReason.ValueType  # 30
+ERROR_REASON_SCHEDULE_EXISTS: ErrorReason.ValueType  # 31
+"""The job has a schedule of that name already."""
+ERROR_REASON_SCHEDULE_OWNED: ErrorReason.ValueType  # 32
+"""The job's document owns the schedule; change it there."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

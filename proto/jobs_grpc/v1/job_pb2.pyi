@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from jobs_grpc.v1 import execution_pb2 as _execution_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,28 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ScheduleOwner:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScheduleOwnerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScheduleOwner.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCHEDULE_OWNER_UNSPECIFIED: _ScheduleOwner.ValueType  # 0
+    SCHEDULE_OWNER_DOCUMENT: _ScheduleOwner.ValueType  # 1
+    """The job's document. The API may only enable and disable it."""
+    SCHEDULE_OWNER_API: _ScheduleOwner.ValueType  # 2
+    """Made through `CreateSchedule`; applying the document leaves it alone."""
+
+class ScheduleOwner(_ScheduleOwner, metaclass=_ScheduleOwnerEnumTypeWrapper):
+    """Who may change a schedule."""
+
+SCHEDULE_OWNER_UNSPECIFIED: ScheduleOwner.ValueType  # 0
+SCHEDULE_OWNER_DOCUMENT: ScheduleOwner.ValueType  # 1
+"""The job's document. The API may only enable and disable it."""
+SCHEDULE_OWNER_API: ScheduleOwner.ValueType  # 2
+"""Made through `CreateSchedule`; applying the document leaves it alone."""
+Global___ScheduleOwner: _TypeAlias = ScheduleOwner  # noqa: Y015
 
 @_typing.final
 class Job(_message.Message):
@@ -150,20 +173,73 @@ Global___JobStatistics: _TypeAlias = JobStatistics  # noqa: Y015
 class Schedule(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ParamsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     NEXT_DUE_AT_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    ENTRY_JSON_FIELD_NUMBER: _builtins.int
+    PARAMS_FIELD_NUMBER: _builtins.int
+    DISABLED_REASON_FIELD_NUMBER: _builtins.int
+    DISABLED_UNTIL_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     rule: _builtins.str
     """The rule in canonical form, for example `cron 30 2 * * 1-6`."""
     timezone: _builtins.str
     enabled: _builtins.bool
+    owner: Global___ScheduleOwner.ValueType
+    namespace: _builtins.str
+    workspace: _builtins.str
+    job: _builtins.str
+    entry_json: _builtins.str
+    """What an API-owned schedule was made from: one object of the job file's `schedule`
+    key, as JSON. Empty where the job's document defines it.
+    """
+    disabled_reason: _builtins.str
+    """Why it is disabled, where somebody said so."""
+    revision: _builtins.int
+    """Grows by one with each change made through the API; 0 before the first."""
     @_builtins.property
     def next_due_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def params(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def disabled_until(self) -> _timestamp_pb2.Timestamp:
+        """Due times from this instant on are decided as usual again."""
+
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -173,10 +249,21 @@ class Schedule(_message.Message):
         timezone: _builtins.str = ...,
         enabled: _builtins.bool = ...,
         next_due_at: _timestamp_pb2.Timestamp | None = ...,
+        owner: Global___ScheduleOwner.ValueType = ...,
+        namespace: _builtins.str = ...,
+        workspace: _builtins.str = ...,
+        job: _builtins.str = ...,
+        entry_json: _builtins.str = ...,
+        params: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        disabled_reason: _builtins.str = ...,
+        disabled_until: _timestamp_pb2.Timestamp | None = ...,
+        revision: _builtins.int = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        updated_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["next_due_at", b"next_due_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "disabled_until", b"disabled_until", "next_due_at", b"next_due_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enabled", b"enabled", "id", b"id", "name", b"name", "next_due_at", b"next_due_at", "rule", b"rule", "timezone", b"timezone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "disabled_reason", b"disabled_reason", "disabled_until", b"disabled_until", "enabled", b"enabled", "entry_json", b"entry_json", "id", b"id", "job", b"job", "name", b"name", "namespace", b"namespace", "next_due_at", b"next_due_at", "owner", b"owner", "params", b"params", "revision", b"revision", "rule", b"rule", "timezone", b"timezone", "updated_at", b"updated_at", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,6 +40,36 @@ class ScheduleServiceStub(object):
                 request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsRequest.SerializeToString,
                 response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsResponse.FromString,
                 _registered_method=True)
+        self.CreateSchedule = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/CreateSchedule',
+                request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.CreateScheduleRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.CreateScheduleResponse.FromString,
+                _registered_method=True)
+        self.GetSchedule = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/GetSchedule',
+                request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.GetScheduleRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.GetScheduleResponse.FromString,
+                _registered_method=True)
+        self.ListSchedules = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/ListSchedules',
+                request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListSchedulesRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListSchedulesResponse.FromString,
+                _registered_method=True)
+        self.UpdateSchedule = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/UpdateSchedule',
+                request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.UpdateScheduleRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.UpdateScheduleResponse.FromString,
+                _registered_method=True)
+        self.DeleteSchedule = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/DeleteSchedule',
+                request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.DeleteScheduleRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.DeleteScheduleResponse.FromString,
+                _registered_method=True)
+        self.SetScheduleEnabled = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/SetScheduleEnabled',
+                request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledResponse.FromString,
+                _registered_method=True)
 
 
 class ScheduleServiceServicer(object):
@@ -53,6 +83,50 @@ class ScheduleServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateSchedule(self, request, context):
+        """Adds a schedule to a job, beside those of the job's document. It is first due after
+        this call, never before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSchedule(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSchedules(self, request, context):
+        """Of jobs sorted by workspace and name; those of a job in the order of its document,
+        then by age.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSchedule(self, request, context):
+        """Changes an API-owned schedule: what the patch names is replaced, the rest stays. A
+        new rule counts from this call on and never fires retroactively.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSchedule(self, request, context):
+        """Removes an API-owned schedule. Its decisions stay, what runs goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetScheduleEnabled(self, request, context):
+        """Switches any schedule on or off; for one of a document that outlives the next apply.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ScheduleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +134,36 @@ def add_ScheduleServiceServicer_to_server(servicer, server):
                     servicer.ListDecisions,
                     request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsRequest.FromString,
                     response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsResponse.SerializeToString,
+            ),
+            'CreateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSchedule,
+                    request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.CreateScheduleRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.CreateScheduleResponse.SerializeToString,
+            ),
+            'GetSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSchedule,
+                    request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.GetScheduleRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.GetScheduleResponse.SerializeToString,
+            ),
+            'ListSchedules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSchedules,
+                    request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListSchedulesRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListSchedulesResponse.SerializeToString,
+            ),
+            'UpdateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSchedule,
+                    request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.UpdateScheduleRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.UpdateScheduleResponse.SerializeToString,
+            ),
+            'DeleteSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSchedule,
+                    request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.DeleteScheduleRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.DeleteScheduleResponse.SerializeToString,
+            ),
+            'SetScheduleEnabled': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetScheduleEnabled,
+                    request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +194,168 @@ class ScheduleService(object):
             '/jobs_grpc.v1.ScheduleService/ListDecisions',
             jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsRequest.SerializeToString,
             jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/CreateSchedule',
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.CreateScheduleRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.CreateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/GetSchedule',
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.GetScheduleRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.GetScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSchedules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/ListSchedules',
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.ListSchedulesRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.ListSchedulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/UpdateSchedule',
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.UpdateScheduleRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.UpdateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/DeleteSchedule',
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.DeleteScheduleRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.DeleteScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetScheduleEnabled(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/SetScheduleEnabled',
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledResponse.FromString,
             options,
             channel_credentials,
             insecure,

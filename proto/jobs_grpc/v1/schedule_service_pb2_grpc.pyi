@@ -35,6 +35,23 @@ class ScheduleServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ScheduleServiceAsyncStub: ...
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListDecisionsRequest, _schedule_service_pb2.ListDecisionsResponse]
     """Newest first."""
+    CreateSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.CreateScheduleRequest, _schedule_service_pb2.CreateScheduleResponse]
+    """Adds a schedule to a job, beside those of the job's document. It is first due after
+    this call, never before.
+    """
+    GetSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduleRequest, _schedule_service_pb2.GetScheduleResponse]
+    ListSchedules: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListSchedulesRequest, _schedule_service_pb2.ListSchedulesResponse]
+    """Of jobs sorted by workspace and name; those of a job in the order of its document,
+    then by age.
+    """
+    UpdateSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.UpdateScheduleRequest, _schedule_service_pb2.UpdateScheduleResponse]
+    """Changes an API-owned schedule: what the patch names is replaced, the rest stays. A
+    new rule counts from this call on and never fires retroactively.
+    """
+    DeleteSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.DeleteScheduleRequest, _schedule_service_pb2.DeleteScheduleResponse]
+    """Removes an API-owned schedule. Its decisions stay, what runs goes on."""
+    SetScheduleEnabled: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.SetScheduleEnabledRequest, _schedule_service_pb2.SetScheduleEnabledResponse]
+    """Switches any schedule on or off; for one of a document that outlives the next apply."""
 
 @_typing.type_check_only
 class ScheduleServiceAsyncStub(ScheduleServiceStub):
@@ -43,6 +60,23 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDecisions: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListDecisionsRequest, _schedule_service_pb2.ListDecisionsResponse]  # type: ignore[assignment]
     """Newest first."""
+    CreateSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.CreateScheduleRequest, _schedule_service_pb2.CreateScheduleResponse]  # type: ignore[assignment]
+    """Adds a schedule to a job, beside those of the job's document. It is first due after
+    this call, never before.
+    """
+    GetSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduleRequest, _schedule_service_pb2.GetScheduleResponse]  # type: ignore[assignment]
+    ListSchedules: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListSchedulesRequest, _schedule_service_pb2.ListSchedulesResponse]  # type: ignore[assignment]
+    """Of jobs sorted by workspace and name; those of a job in the order of its document,
+    then by age.
+    """
+    UpdateSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.UpdateScheduleRequest, _schedule_service_pb2.UpdateScheduleResponse]  # type: ignore[assignment]
+    """Changes an API-owned schedule: what the patch names is replaced, the rest stays. A
+    new rule counts from this call on and never fires retroactively.
+    """
+    DeleteSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.DeleteScheduleRequest, _schedule_service_pb2.DeleteScheduleResponse]  # type: ignore[assignment]
+    """Removes an API-owned schedule. Its decisions stay, what runs goes on."""
+    SetScheduleEnabled: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.SetScheduleEnabledRequest, _schedule_service_pb2.SetScheduleEnabledResponse]  # type: ignore[assignment]
+    """Switches any schedule on or off; for one of a document that outlives the next apply."""
 
 class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Due times: what they will be, and what became of each."""
@@ -54,5 +88,58 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.ListDecisionsResponse, _abc.Awaitable[_schedule_service_pb2.ListDecisionsResponse]]:
         """Newest first."""
+
+    @_abc_1.abstractmethod
+    def CreateSchedule(
+        self,
+        request: _schedule_service_pb2.CreateScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.CreateScheduleResponse, _abc.Awaitable[_schedule_service_pb2.CreateScheduleResponse]]:
+        """Adds a schedule to a job, beside those of the job's document. It is first due after
+        this call, never before.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSchedule(
+        self,
+        request: _schedule_service_pb2.GetScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.GetScheduleResponse, _abc.Awaitable[_schedule_service_pb2.GetScheduleResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListSchedules(
+        self,
+        request: _schedule_service_pb2.ListSchedulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.ListSchedulesResponse, _abc.Awaitable[_schedule_service_pb2.ListSchedulesResponse]]:
+        """Of jobs sorted by workspace and name; those of a job in the order of its document,
+        then by age.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateSchedule(
+        self,
+        request: _schedule_service_pb2.UpdateScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.UpdateScheduleResponse, _abc.Awaitable[_schedule_service_pb2.UpdateScheduleResponse]]:
+        """Changes an API-owned schedule: what the patch names is replaced, the rest stays. A
+        new rule counts from this call on and never fires retroactively.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteSchedule(
+        self,
+        request: _schedule_service_pb2.DeleteScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.DeleteScheduleResponse, _abc.Awaitable[_schedule_service_pb2.DeleteScheduleResponse]]:
+        """Removes an API-owned schedule. Its decisions stay, what runs goes on."""
+
+    @_abc_1.abstractmethod
+    def SetScheduleEnabled(
+        self,
+        request: _schedule_service_pb2.SetScheduleEnabledRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.SetScheduleEnabledResponse, _abc.Awaitable[_schedule_service_pb2.SetScheduleEnabledResponse]]:
+        """Switches any schedule on or off; for one of a document that outlives the next apply."""
 
 def add_ScheduleServiceServicer_to_server(servicer: ScheduleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

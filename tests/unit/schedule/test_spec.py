@@ -228,8 +228,6 @@ def test_the_seed_reaches_the_hash() -> None:
                 "from",
                 "max_runs",
                 "exclude",
-                "disabled_reason",
-                "disabled_until",
             ]
         ),
     ],
@@ -246,3 +244,33 @@ def test_what_is_wrong_is_said_with_its_key(
 def test_the_default_zone_is_checked_for_intervals_too() -> None:
     with pytest.raises(RuleError, match="unknown time zone"):
         parse_schedule("every 5m", default_timezone="Europe/Rigga")
+
+
+def test_a_schedule_may_be_disabled_for_a_while_and_say_why() -> None:
+    parsed = parse_schedule(
+        {
+            "every": "1h",
+            "disabled_until": "2027-01-01T00:00:00Z",
+            "disabled_reason": "moving house",
+        }
+    )
+    assert parsed.enabled
+    assert parsed.disabled_until == 1_798_761_600_000_000
+    assert parsed.disabled_reason == "moving house"
+
+
+@pytest.mark.parametrize(
+    ("keys", "field"),
+    [
+        ({"disabled_reason": "moving house"}, "disabled_reason"),
+        ({"disabled_reason": "a\nb", "enabled": False}, "disabled_reason"),
+        ({"disabled_reason": 7, "enabled": False}, "disabled_reason"),
+        ({"disabled_until": "soon"}, "disabled_until"),
+    ],
+)
+def test_what_is_said_about_being_disabled_must_make_sense(
+    keys: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(RuleError) as caught:
+        parse_schedule({"every": "1h", **keys})
+    assert caught.value.field == field

@@ -49,7 +49,7 @@ ENTRIES: Final = {
     ),
     "schedule": Entry(
         f"{_HOME}.schedule:schedule",
-        "Preview schedules, and see what became of due times.",
+        "Look after schedules, preview them, and see what became of due times.",
     ),
     "import": Entry(
         f"{_HOME}.importing:import_",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -43,6 +44,14 @@ class Applied:
         }
 
 
+class ScheduleOwner(Word):
+    """Who may change a schedule: the job's document, or the API."""
+
+    DOCUMENT = "document"
+    API = "api"
+    UNRECOGNIZED = "unrecognized"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """A rule that makes due times for a job."""
@@ -53,15 +62,38 @@ class Schedule:
     timezone: str
     enabled: bool
     next_due_at: datetime | None = None
+    owner: ScheduleOwner | None = None
+    namespace: str = ""
+    workspace: str = ""
+    job: str = ""
+    # What an API-owned schedule was made from, as JSON.
+    entry_json: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+    disabled_reason: str = ""
+    disabled_until: datetime | None = None
+    revision: int = 0
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
+            "job": self.job or None,
+            "namespace": self.namespace or None,
+            "workspace": self.workspace or None,
             "id": self.id,
             "name": self.name or None,
             "rule": self.rule,
             "timezone": self.timezone,
             "enabled": self.enabled,
             "next_due_at": instant_text(self.next_due_at),
+            "owner": self.owner.value if self.owner else None,
+            "params": dict(self.params),
+            "disabled_reason": self.disabled_reason or None,
+            "disabled_until": instant_text(self.disabled_until),
+            "revision": self.revision,
+            "entry": json.loads(self.entry_json) if self.entry_json else None,
+            "created_at": instant_text(self.created_at),
+            "updated_at": instant_text(self.updated_at),
         }
 
 

@@ -28,17 +28,23 @@ from .inputs import (
     Cancel,
     CloseSession,
     DeleteJob,
+    DeleteSchedule,
     Explain,
     Input,
     OpenSession,
+    PutSchedule,
     Reports,
     SetJobEnabled,
+    SetScheduleEnabled,
     StreamClosed,
     Submission,
     Submit,
 )
+from .job import JobKey, ScheduleSpec
 from .live import Job, Live, Schedule, Sequence, Session
 from .overlap import settle
+from .schedule_object import ScheduleObject
+from .schedule_objects import ScheduleObjects
 from .states import State
 from .timeline import Timeline
 from .waiting import Waiting
@@ -57,6 +63,7 @@ class Core:
         self.timeline = Timeline()
         self._executions = Executions(self.live, self.waiting)
         self._definitions = Definitions(self.live, self.timeline, self.waiting)
+        schedules = ScheduleObjects(self._definitions)
         self._decider = Decider(self.live, self.timeline, self._executions)
         self._fleet = Fleet(self.live, self._executions, self.waiting)
         self._explainer = Explainer(self.live, self.waiting, self._executions.holds)
@@ -67,6 +74,9 @@ class Core:
             ApplyJobs: self._definitions.apply,
             DeleteJob: self._delete,
             SetJobEnabled: self._definitions.set_enabled,
+            PutSchedule: schedules.put,
+            DeleteSchedule: schedules.delete,
+            SetScheduleEnabled: schedules.set_enabled,
             Submit: self._submit,
             Cancel: self._cancel,
             Explain: self._explain,
@@ -100,11 +110,33 @@ class Core:
         self._place(draft)
         return draft.freeze(self._wake_at())
 
-    def restore_job(self, job: Job, cursors: Mapping[str, int], now: int) -> None:
-        """Take over a job of an earlier term, before the first step."""
+    def require_job(self, key: JobKey) -> Job:
+        """Return a live job, or raise `JobNotFoundError`."""
+        return self._definitions.require(key)
+
+    def restore_job(
+        self,
+        job: Job,
+        cursors: Mapping[str, int],
+        now: int,
+        objects: Iterable[tuple[ScheduleSpec, ScheduleObject]] = (),
+    ) -> None:
+        """Take over a job of an earlier term, before the first step.
+
+        `objects` are its schedules that the API made or switched.
+        """
+        said = {spec.id: (spec, one) for spec, one in objects}
         for spec in job.spec.schedules:
             cursor = cursors.get(spec.id, now)
-            job.schedules[spec.id] = Schedule(job=job, spec=spec, cursor=cursor)
+            one = said.pop(spec.id, (spec, None))[1]
+            job.schedules[spec.id] = Schedule(
+                job=job, spec=spec, cursor=cursor, object=one
+            )
+        for spec, made in said.values():
+            cursor = cursors.get(spec.id, now)
+            job.schedules[spec.id] = Schedule(
+                job=job, spec=spec, cursor=cursor, object=made
+            )
         self.live.jobs[job.spec.key] = job
 
     def restore_execution(self, execution: Execution, now: int) -> None:

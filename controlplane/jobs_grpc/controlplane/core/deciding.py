@@ -62,7 +62,7 @@ class Decider:
 
     def _decide(self, draft: Draft, schedule: Schedule, due: int) -> None:
         job = schedule.job
-        if not job.enabled or not schedule.spec.enabled:
+        if not job.enabled or not schedule.is_enabled_at(due):
             self._skip(draft, schedule, due, "disabled")
         elif due == job.last_due_started or (job.job_id, due) in draft.due_started:
             self._skip(draft, schedule, due, "duplicate")
@@ -156,9 +156,9 @@ class Decider:
     def _catch_up(self, draft: Draft, schedule: Schedule, found: Unattended) -> None:
         job = schedule.job
         plan_ = plan(found, mode=job.spec.catch_up, limit=job.spec.catch_up_max)
-        is_enabled = job.enabled and schedule.spec.enabled
-        reason = "missed_window" if is_enabled else "disabled"
         for missed in plan_.missed:
+            is_enabled = job.enabled and schedule.is_enabled_at(missed.first)
+            reason = "missed_window" if is_enabled else "disabled"
             self._skip(
                 draft,
                 schedule,

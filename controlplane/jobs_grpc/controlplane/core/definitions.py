@@ -11,11 +11,17 @@ from jobs_grpc.schedule import Rule
 
 from .draft import Draft
 from .effects import JobApplied, JobDeleted
-from .errors import InvalidError, JobNotFoundError, RefusedError
+from .errors import (
+    InvalidError,
+    JobNotFoundError,
+    RefusedError,
+    ScheduleExistsError,
+)
 from .inputs import Applied, ApplyJobs, DeleteJob, SetJobEnabled
 from .job import STANDALONE, JobKey, JobSpec
 from .live import Job, Live, Schedule
 from .rows import RevisionRow
+from .schedule_object import ScheduleObject
 from .timeline import Timeline
 from .waiting import Waiting
 
@@ -58,7 +64,7 @@ class Definitions:
             return
         job = self.require(request.key)
         for schedule in tuple(job.schedules.values()):
-            self._drop_schedule(draft, job, schedule)
+            self.drop_schedule(draft, job, schedule)
         del self._live.jobs[request.key]
         draft.deleted_jobs.append(job.job_id)
         draft.jobs.pop(job.job_id, None)
@@ -85,11 +91,26 @@ class Definitions:
                     field="name",
                 )
             seen.add(spec.key)
+            self._check_names(spec)
             try:
                 self._waiting.require(spec.queue)
             except RefusedError as error:
                 error.message = f"job {job_name(spec.key)}: {error.message}"
                 raise
+
+    def _check_names(self, spec: JobSpec) -> None:
+        """Refuse a document that names a schedule as one of the API's is named."""
+        job = self._live.jobs.get(spec.key)
+        for schedule in spec.schedules if job is not None else ():
+            known = job.schedules.get(schedule.id) if job is not None else None
+            if known is not None and not known.is_of_document:
+                raise ScheduleExistsError(
+                    f'job {job_name(spec.key)} has a schedule "{schedule.name}" that'
+                    " was made through the API",
+                    hint=f"`jobs-grpc schedule delete {spec.name} {schedule.name}`, or"
+                    " give it another name in the document",
+                    field="schedule",
+                )
 
     def _foresee(self, spec: JobSpec) -> Applied:
         job = self._live.jobs.get(spec.key)
@@ -135,21 +156,25 @@ class Definitions:
         wanted = {spec.id: spec for spec in job.spec.schedules}
         # A rule that only got another name goes on where it was.
         cursors: dict[Rule, int] = {}
+        # What was said by `enable` and `disable` stays said.
+        objects: dict[str, ScheduleObject | None] = {}
         for schedule in tuple(job.schedules.values()):
+            if not schedule.is_of_document:
+                continue
             spec = wanted.get(schedule.spec.id)
             if spec is None or spec.rule != schedule.spec.rule:
                 cursors[schedule.spec.rule] = schedule.cursor
-                self._drop_schedule(draft, job, schedule)
+                objects[schedule.spec.id] = schedule.object
+                self.drop_schedule(draft, job, schedule)
             else:
                 schedule.spec = spec
         for spec in wanted.values():
             if spec.id not in job.schedules:
                 cursor = cursors.get(spec.rule, draft.now)
-                schedule = Schedule(job=job, spec=spec, cursor=cursor)
-                job.schedules[spec.id] = schedule
-                draft.schedules[spec.id] = schedule.row()
-                draft.deleted_schedules.pop(spec.id, None)
-                self._timeline.add(schedule, draft.now)
+                schedule = Schedule(
+                    job=job, spec=spec, cursor=cursor, object=objects.get(spec.id)
+                )
+                self.add_schedule(draft, job, schedule)
 
     def _drop_unreadable(self, draft: Draft, key: JobKey) -> bool:
         job_id = self._live.unreadable.pop(key, None)
@@ -158,9 +183,23 @@ class Definitions:
             draft.facts.append(JobDeleted(key))
         return job_id is not None
 
-    def _drop_schedule(self, draft: Draft, job: Job, schedule: Schedule) -> None:
+    def add_schedule(self, draft: Draft, job: Job, schedule: Schedule) -> None:
+        """Let a schedule of a job come due after now."""
+        id_ = schedule.spec.id
+        job.schedules[id_] = schedule
+        draft.schedules[id_] = schedule.row()
+        draft.deleted_schedules.pop(id_, None)
+        if schedule.object is not None:
+            draft.schedule_objects[id_] = schedule.object.row(id_, job.job_id)
+        self._timeline.add(schedule, draft.now)
+
+    def drop_schedule(self, draft: Draft, job: Job, schedule: Schedule) -> None:
+        """Take a schedule away from its job."""
+        id_ = schedule.spec.id
         self._timeline.remove(schedule)
-        del job.schedules[schedule.spec.id]
-        draft.schedules.pop(schedule.spec.id, None)
-        draft.cursors.pop(schedule.spec.id, None)
-        draft.deleted_schedules[schedule.spec.id] = None
+        del job.schedules[id_]
+        draft.schedules.pop(id_, None)
+        draft.cursors.pop(id_, None)
+        draft.deleted_schedules[id_] = None
+        if schedule.object is not None:
+            draft.schedule_objects[id_] = None

@@ -22,6 +22,7 @@ from .rows import (
     HoldRow,
     JobRow,
     RevisionRow,
+    ScheduleObjectRow,
     ScheduleRow,
     WorkerRow,
 )
@@ -61,6 +62,8 @@ class Draft:
     deleted_jobs: list[int] = field(default_factory=list)
     schedules: dict[str, ScheduleRow] = field(default_factory=dict)
     deleted_schedules: dict[str, None] = field(default_factory=dict)
+    # None where it is gone.
+    schedule_objects: dict[str, ScheduleObjectRow | None] = field(default_factory=dict)
     cursors: dict[str, Schedule] = field(default_factory=dict)
     decisions: list[DecisionRow] = field(default_factory=list)
     # (job id, due time) of what was started, for jobs of several schedules.
@@ -123,6 +126,12 @@ class Draft:
             deleted_jobs=tuple(self.deleted_jobs),
             schedules=tuple(self.schedules.values()),
             deleted_schedules=tuple(self.deleted_schedules),
+            schedule_objects=tuple(
+                row for row in self.schedule_objects.values() if row is not None
+            ),
+            deleted_schedule_objects=tuple(
+                id_ for id_, row in self.schedule_objects.items() if row is None
+            ),
             cursors=tuple(
                 CursorRow(schedule.cursor, schedule.spec.id)
                 for schedule in self.cursors.values()

@@ -7,6 +7,10 @@
     ├── WorkspaceNotFoundError
     ├── AmbiguousIdError
     ├── NotRunningError
+    ├── ScheduleNotFoundError
+    ├── ScheduleExistsError
+    ├── ScheduleOwnedError
+    ├── RevisionMismatchError
     ├── InvalidError
     └── ProtocolMismatchError
 
@@ -48,6 +52,22 @@ class AmbiguousIdError(RefusedError):
 
 class NotRunningError(RefusedError):
     """There is nothing to cancel: the execution is final, or the job does not run."""
+
+
+class ScheduleNotFoundError(RefusedError):
+    """The job has no such schedule."""
+
+
+class ScheduleExistsError(RefusedError):
+    """The job has a schedule of that name already."""
+
+
+class ScheduleOwnedError(RefusedError):
+    """The job's document owns the schedule; it is changed there."""
+
+
+class RevisionMismatchError(RefusedError):
+    """Somebody else has changed the thing in between."""
 
 
 class InvalidError(RefusedError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .execution import Result
-from .job import JobKey, JobSpec
+from .job import JobKey, JobSpec, ScheduleSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,38 @@ class SetJobEnabled:
 
     key: JobKey
     enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PutSchedule:
+    """Create an API-owned schedule or change it; answers the live `Schedule`.
+
+    `revision` is the one that the change was computed from; 0 to create.
+    """
+
+    key: JobKey
+    spec: ScheduleSpec
+    entry_json: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSchedule:
+    """Remove an API-owned schedule; answers `None`."""
+
+    key: JobKey
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetScheduleEnabled:
+    """Switch any schedule; answers the live `Schedule`."""
+
+    key: JobKey
+    schedule: str
+    enabled: bool
+    reason: str = ""
+    until: int | None = None
 
 
 class Submission(NamedTuple):
@@ -172,6 +204,9 @@ Input = (
     ApplyJobs
     | DeleteJob
     | SetJobEnabled
+    | PutSchedule
+    | DeleteSchedule
+    | SetScheduleEnabled
     | Submit
     | Cancel
     | Explain

@@ -90,6 +90,9 @@ class ScheduleSpec:
     rule: Rule
     params: Mapping[str, Any]
     enabled: bool
+    disabled_reason: str = ""
+    # Where it is set, due times before it start nothing, and those after it do.
+    disabled_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from .execution import Execution
 from .job import JobKey, JobSpec, KeyName, Place, ScheduleSpec
 from .rows import JobRow, ScheduleRow, StatisticsRow
+from .schedule_object import ScheduleObject
 from .states import FAILURES, State
 
 if TYPE_CHECKING:
@@ -128,9 +129,48 @@ class Schedule:
     job: Job
     spec: ScheduleSpec
     cursor: int
+    # What the API has made of it; absent for most.
+    object: ScheduleObject | None = None
+
+    @property
+    def is_of_document(self) -> bool:
+        """The job's document defines it."""
+        return self.object is None or not self.object.entry_json
+
+    def is_enabled_at(self, due: int) -> bool:
+        """Say whether this due time may start something, as far as it goes by switches.
+
+        Asked of due times and not of the clock, so that the end of `disabled_until` needs
+        no timer, and a late decision is the same as one in time.
+        """
+        said = self.object
+        if said is not None and said.enabled is not None:
+            return said.enabled or _is_past(said.disabled_until, due)
+        spec = self.spec
+        if spec.disabled_until is not None:
+            return due >= spec.disabled_until
+        return spec.enabled
+
+    @property
+    def disabled_until(self) -> int | None:
+        said = self.object
+        if said is not None and said.enabled is not None:
+            return said.disabled_until
+        return self.spec.disabled_until
+
+    @property
+    def disabled_reason(self) -> str:
+        said = self.object
+        if said is not None and said.enabled is not None:
+            return said.disabled_reason
+        return self.spec.disabled_reason
 
     def row(self) -> ScheduleRow:
         return ScheduleRow(self.spec.id, self.job.job_id, self.spec.name, self.cursor)
+
+
+def _is_past(until: int | None, due: int) -> bool:
+    return until is not None and due >= until
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

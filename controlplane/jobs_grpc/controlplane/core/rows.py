@@ -60,6 +60,21 @@ class ScheduleRow(NamedTuple):
     cursor: int
 
 
+class ScheduleObjectRow(NamedTuple):
+    """What a schedule is beyond the job's document; most schedules have no such row."""
+
+    schedule_id: str
+    job_id: int
+    # Empty where the document defines the schedule and this only switches it.
+    entry_json: str
+    revision: int
+    enabled: int | None
+    disabled_reason: str
+    disabled_until: int | None
+    created_at: int
+    updated_at: int
+
+
 class CursorRow(NamedTuple):
     """The cursor of a schedule moves in the commit that records the decision."""
 
@@ -233,6 +248,8 @@ class Changes:
     deleted_jobs: tuple[int, ...] = ()
     schedules: tuple[ScheduleRow, ...] = ()
     deleted_schedules: tuple[str, ...] = ()
+    schedule_objects: tuple[ScheduleObjectRow, ...] = ()
+    deleted_schedule_objects: tuple[str, ...] = ()
     cursors: tuple[CursorRow, ...] = ()
     decisions: tuple[DecisionRow, ...] = ()
     created: tuple[CreatedRow, ...] = ()
@@ -310,6 +327,7 @@ class ActiveState:
     jobs: tuple[JobRow, ...] = ()
     statistics: tuple[StatisticsRow, ...] = ()
     schedules: tuple[ScheduleRow, ...] = ()
+    schedule_objects: tuple[ScheduleObjectRow, ...] = ()
     # Not final, or lost recently.
     executions: tuple[ExecutionRow, ...] = ()
     holds: tuple[HoldRow, ...] = ()

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 
 from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.execution import Execution, Hold
-from jobs_grpc.controlplane.core.job import JobSpec
+from jobs_grpc.controlplane.core.job import JobSpec, ScheduleSpec
 from jobs_grpc.controlplane.core.live import Job
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     ExecutionRow,
     JobRow,
+    ScheduleObjectRow,
     StatisticsRow,
 )
+from jobs_grpc.controlplane.core.schedule_object import ScheduleObject, object_of
 from jobs_grpc.controlplane.core.states import Phase, State
 
-from .specs import spec_from_json
+from .specs import schedule_of, spec_from_json
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,9 @@ def build_core(state: ActiveState, *, term: int, now: int) -> Core:
     cursors: dict[int, dict[str, int]] = defaultdict(dict)
     for schedule in state.schedules:
         cursors[schedule.job_id][schedule.schedule_id] = schedule.cursor
+    objects: dict[int, list[ScheduleObjectRow]] = defaultdict(list)
+    for row_of_object in state.schedule_objects:
+        objects[row_of_object.job_id].append(row_of_object)
     statistics = {row.job_id: row for row in state.statistics}
     specs: dict[tuple[int, int], JobSpec] = {}
     for row in state.jobs:
@@ -49,7 +55,8 @@ def build_core(state: ActiveState, *, term: int, now: int) -> Core:
             continue
         specs[(row.job_id, row.revision)] = spec
         job = _job(row, spec, statistics.get(row.job_id))
-        core.restore_job(job, cursors[row.job_id], now)
+        made = _objects(objects.get(row.job_id, ()), spec)
+        core.restore_job(job, cursors[row.job_id], now, made)
     holds = {row.seq: Hold(row.reason, row.subject, row.since) for row in state.holds}
     for one in state.executions:
         try:
@@ -61,6 +68,25 @@ def build_core(state: ActiveState, *, term: int, now: int) -> Core:
         execution.hold = holds.get(one.seq)
         core.restore_execution(execution, now)
     return core
+
+
+def _objects(
+    rows: Iterable[ScheduleObjectRow], spec: JobSpec
+) -> list[tuple[ScheduleSpec, ScheduleObject]]:
+    """Return the schedules of a job that the API made or switched."""
+    of_document = {one.id: one for one in spec.schedules}
+    found = []
+    for row in rows:
+        known = of_document.get(row.schedule_id)
+        if row.entry_json:
+            try:
+                known = schedule_of(spec.key, json.loads(row.entry_json))
+            except ValueError:
+                log.exception("schedule %s cannot be read", row.schedule_id)
+                continue
+        if known is not None:
+            found.append((known, object_of(row)))
+    return found
 
 
 def _spec_of(

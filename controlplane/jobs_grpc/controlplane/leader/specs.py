@@ -18,7 +18,12 @@ from jobs_grpc.controlplane.core.job import (
     schedule_id,
 )
 from jobs_grpc.jobfile import JobDocument
-from jobs_grpc.schedule import CronRule, parse_duration
+from jobs_grpc.schedule import (
+    CronRule,
+    ParsedSchedule,
+    parse_duration,
+    parse_schedule,
+)
 
 # `overlap: allow` without a number.
 _NO_LIMIT: Final = 1_000_000_000
@@ -105,6 +110,16 @@ def _defaults_of(document: JobDocument) -> Mapping[str, Any]:
     }
 
 
+def schedule_of(key: JobKey, entry: Mapping[str, object]) -> ScheduleSpec:
+    """Return the spec of a schedule that stands beside the job's document.
+
+    Raises:
+        RuleError: the entry is no schedule.
+    """
+    parsed = parse_schedule(entry, seed="/".join(key))
+    return _schedule_spec(parsed, schedule_id(key, parsed.name or ""))
+
+
 def _schedules_of(document: JobDocument) -> tuple[ScheduleSpec, ...]:
     key: JobKey = (document.namespace, document.workspace, document.name)
     found: dict[str, ScheduleSpec] = {}
@@ -115,14 +130,17 @@ def _schedules_of(document: JobDocument) -> tuple[ScheduleSpec, ...]:
             identity += f" {rule.dst}"
         id_ = schedule_id(key, identity)
         # The same rule given twice is one rule.
-        found.setdefault(
-            id_,
-            ScheduleSpec(
-                id=id_,
-                name=parsed.name or "",
-                rule=rule,
-                params=parsed.params,
-                enabled=parsed.enabled,
-            ),
-        )
+        found.setdefault(id_, _schedule_spec(parsed, id_))
     return tuple(found.values())
+
+
+def _schedule_spec(parsed: ParsedSchedule, id_: str) -> ScheduleSpec:
+    return ScheduleSpec(
+        id=id_,
+        name=parsed.name or "",
+        rule=parsed.rule,
+        params=parsed.params,
+        enabled=parsed.enabled,
+        disabled_reason=parsed.disabled_reason,
+        disabled_until=parsed.disabled_until,
+    )

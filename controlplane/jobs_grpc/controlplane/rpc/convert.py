@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,6 +14,7 @@ from jobs_grpc.controlplane.core.job import (
     JobSpec,
     text_of,
 )
+from jobs_grpc.controlplane.core.live import Schedule
 from jobs_grpc.controlplane.core.rows import (
     DecisionRow,
     ExecutionRow,
@@ -134,15 +136,57 @@ def receipt_from_json(text: str) -> execution_pb2.KillReceipt:
     )
 
 
-def job(record: JobRecord, spec: JobSpec | None, *, now: int) -> job_pb2.Job:
+def schedule(one: Schedule, *, now: int) -> job_pb2.Schedule:
+    """Return a live schedule as the contract tells it; its next due time is computed."""
+    job, spec, said = one.job, one.spec, one.object
+    namespace, workspace, name = job.spec.key
+    is_enabled = job.enabled and one.is_enabled_at(now)
+    until = None if one.is_enabled_at(now) else one.disabled_until
+    next_due = None
+    if is_enabled or (job.enabled and until is not None):
+        next_due = spec.rule.next_after(now if until is None else max(now, until - 1))
+    owner = job_pb2.ScheduleOwner
+    return job_pb2.Schedule(
+        id=spec.id,
+        name=spec.name,
+        rule=spec.rule.canonical,
+        timezone=spec.rule.timezone,
+        enabled=is_enabled,
+        next_due_at=_instant(next_due),
+        owner=(
+            owner.SCHEDULE_OWNER_DOCUMENT
+            if one.is_of_document
+            else owner.SCHEDULE_OWNER_API
+        ),
+        namespace=namespace,
+        workspace=workspace,
+        job=name,
+        entry_json=said.entry_json if said else "",
+        params={key: text_of(value) for key, value in spec.params.items()},
+        disabled_reason="" if one.is_enabled_at(now) else one.disabled_reason,
+        disabled_until=_instant(until),
+        revision=said.revision if said else 0,
+        created_at=_instant(said.created_at if said else job.created_at),
+        updated_at=_instant(said.updated_at if said else job.updated_at),
+    )
+
+
+def job(
+    record: JobRecord,
+    spec: JobSpec | None,
+    *,
+    now: int,
+    live: Iterable[Schedule] | None = None,
+) -> job_pb2.Job:
     """Return a definition as the contract tells it; next due times are computed.
 
-    Without a spec it is one that this program cannot read, and so does not run.
+    Without a spec it is one that this program cannot read, and so does not run. `live`
+    are its schedules as the term has them; without a term the document's are told.
     """
     row = record.job
     is_enabled = bool(row.enabled) and spec is not None
-    schedules = []
-    for one in spec.schedules if spec else ():
+    schedules = [schedule(one, now=now) for one in live or ()]
+    for one in spec.schedules if spec and live is None else ():
         enabled = is_enabled and one.enabled
         schedules.append(
             job_pb2.Schedule(

@@ -28,6 +28,10 @@ REASONS: Final[Mapping[type[Exception], ErrorReason.ValueType]] = {
     core.WorkspaceNotFoundError: ErrorReason.ERROR_REASON_WORKSPACE_NOT_FOUND,
     core.AmbiguousIdError: ErrorReason.ERROR_REASON_AMBIGUOUS_ID,
     core.NotRunningError: ErrorReason.ERROR_REASON_NOT_RUNNING,
+    core.ScheduleNotFoundError: ErrorReason.ERROR_REASON_SCHEDULE_NOT_FOUND,
+    core.ScheduleExistsError: ErrorReason.ERROR_REASON_SCHEDULE_EXISTS,
+    core.ScheduleOwnedError: ErrorReason.ERROR_REASON_SCHEDULE_OWNED,
+    core.RevisionMismatchError: ErrorReason.ERROR_REASON_REVISION_MISMATCH,
     core.InvalidError: ErrorReason.ERROR_REASON_INVALID_ARGUMENT,
     core.ProtocolMismatchError: ErrorReason.ERROR_REASON_PROTOCOL_MISMATCH,
     ProblemsError: ErrorReason.ERROR_REASON_JOB_INVALID,
@@ -44,7 +48,6 @@ UNUSED: Final = frozenset(
     {
         ErrorReason.ERROR_REASON_UNSPECIFIED,
         ErrorReason.ERROR_REASON_WORKER_NOT_FOUND,
-        ErrorReason.ERROR_REASON_REVISION_MISMATCH,
         ErrorReason.ERROR_REASON_NOT_SUPPORTED,
         ErrorReason.ERROR_REASON_UNAUTHENTICATED,
         ErrorReason.ERROR_REASON_PERMISSION_DENIED,

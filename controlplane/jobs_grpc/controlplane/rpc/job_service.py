@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from grpc.aio import ServicerContext
@@ -14,7 +15,9 @@ from jobs_grpc.controlplane.core.inputs import (
     SetJobEnabled,
 )
 from jobs_grpc.controlplane.core.job import JobKey, JobSpec
+from jobs_grpc.controlplane.core.live import Schedule
 from jobs_grpc.controlplane.core.rows import JobRecord
+from jobs_grpc.controlplane.leader.journal import NotLeadingError
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.leader.specs import document_from_json, spec_of
 from jobs_grpc.controlplane.storage.store import Store
@@ -157,7 +160,21 @@ class JobService(JobServiceServicer):
             name, has_value, value = wanted.partition("=")
             if name not in known or (has_value and known[name] != value):
                 return None
-        return convert.job(record, spec, now=self._clock.now())
+        return convert.job(
+            record, spec, now=self._clock.now(), live=self._live_schedules(record)
+        )
+
+    def _live_schedules(self, record: JobRecord) -> Collection[Schedule] | None:
+        """Return a job's schedules as the term has them; `None` if there is no term."""
+        row = record.job
+        try:
+            jobs = self._leader.core.live.jobs
+        except NotLeadingError:
+            return None
+        job = jobs.get((row.namespace, row.workspace, row.name))
+        if job is None or job.job_id != row.job_id or job.revision != row.revision:
+            return None
+        return job.schedules.values()
 
 
 def _spec_of(record: JobRecord) -> JobSpec | None:

@@ -7,20 +7,17 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from jobs_grpc.controlplane.core.errors import InvalidError
-from jobs_grpc.controlplane.storage.store import DecisionFilter, Store
+from jobs_grpc.controlplane.storage.store import DecisionFilter
 from jobs_grpc.v1 import schedule_service_pb2 as pb
-from jobs_grpc.v1.schedule_service_pb2_grpc import ScheduleServiceServicer
 from jobs_grpc.wire.time import microseconds
 
 from . import convert
 from .job_service import page_size
+from .schedule_objects import ScheduleObjectCalls
 
 
-class ScheduleService(ScheduleServiceServicer):
+class ScheduleService(ScheduleObjectCalls):
     """See the contract."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     async def ListDecisions(
         self, request: pb.ListDecisionsRequest, context: ServicerContext[Any, Any]

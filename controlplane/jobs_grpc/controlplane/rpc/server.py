@@ -101,7 +101,7 @@ def _add_services(server: grpc.aio.Server, parts: Parts) -> None:
         ),
         (
             schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server,
-            ScheduleService(store),
+            ScheduleService(leader, store, parts.clock),
         ),
         (
             queue_service_pb2_grpc.add_QueueServiceServicer_to_server,

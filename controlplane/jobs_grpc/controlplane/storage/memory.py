@@ -22,6 +22,7 @@ from jobs_grpc.controlplane.core.rows import (
     JobRecord,
     JobRow,
     QueueRow,
+    ScheduleObjectRow,
     ScheduleRow,
     StatisticsRow,
     WorkerRow,
@@ -45,6 +46,7 @@ class MemoryStore:
         self._documents: dict[tuple[int, int], str] = {}
         self._statistics: dict[int, StatisticsRow] = {}
         self._schedules: dict[str, ScheduleRow] = {}
+        self._schedule_objects: dict[str, ScheduleObjectRow] = {}
         self._decisions: dict[tuple[str, int], DecisionRow] = {}
         self._executions: dict[int, ExecutionRow] = {}
         self._ids: dict[str, int] = {}
@@ -90,6 +92,12 @@ class MemoryStore:
             schedules=tuple(
                 row._replace(cursor=max(row.cursor, decided.get(row.schedule_id, 0)))
                 for row in self._schedules.values()
+            ),
+            schedule_objects=tuple(
+                sorted(
+                    self._schedule_objects.values(),
+                    key=lambda row: (row.created_at, row.schedule_id),
+                )
             ),
             executions=tuple(sorted(active)),
             holds=tuple(
@@ -260,6 +268,8 @@ class MemoryStore:
         # First, so that a name that becomes free can be taken in the same commit.
         for schedule_id in changes.deleted_schedules:
             self._schedules.pop(schedule_id, None)
+        for schedule_id in changes.deleted_schedule_objects:
+            self._schedule_objects.pop(schedule_id, None)
         for job_id in changes.deleted_jobs:
             self._jobs.pop(job_id, None)
             self._statistics.pop(job_id, None)
@@ -269,6 +279,8 @@ class MemoryStore:
             self._documents.setdefault((one.job_id, one.revision), one.document_json)
         for schedule in changes.schedules:
             self._schedules[schedule.schedule_id] = schedule
+        for one_object in changes.schedule_objects:
+            self._schedule_objects[one_object.schedule_id] = one_object
         for cursor in changes.cursors:
             old = self._schedules[cursor.schedule_id]
             self._schedules[cursor.schedule_id] = old._replace(cursor=cursor.cursor)

@@ -151,6 +151,14 @@ _ENTRY_SCHEMA: dict[str, Any] = {
                     "type": "boolean",
                     "description": "false: the schedule starts nothing. Default: true.",
                 },
+                "disabled_reason": {
+                    "type": "string",
+                    "description": "Why it is disabled; for people.",
+                },
+                "disabled_until": {
+                    "type": "string",
+                    "description": "It starts nothing before this instant.",
+                },
             },
         },
     ]

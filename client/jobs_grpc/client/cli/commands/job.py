@@ -83,7 +83,7 @@ def get(settings: Settings, name: str) -> None:
 def delete(settings: Settings, name: str, yes: bool) -> None:
     """Remove a job and its schedules. Its history stays, what runs goes on."""
     if not yes:
-        _ask(f'delete the job "{name}"?')
+        ask(f'delete the job "{name}"?')
 
     async def work(client: Client) -> None:
         await client.jobs.delete(name)
@@ -177,16 +177,17 @@ def job_columns(now: datetime) -> list[Column[Job]]:
 
 def all_rules(one: Job) -> str:
     """Return every schedule of a job in a line."""
-    return "; ".join(map(_rule, one.schedules))
+    return "; ".join(map(rule_text, one.schedules))
 
 
 def _short_rules(one: Job) -> str:
-    rules = [_rule(schedule) for schedule in one.schedules]
+    rules = [rule_text(schedule) for schedule in one.schedules]
     more = len(rules) - _SHOWN_RULES
     return "; ".join(rules[:_SHOWN_RULES]) + (f"; {more} more" if more > 0 else "")
 
 
-def _rule(schedule: Schedule) -> str:
+def rule_text(schedule: Schedule) -> str:
+    """Return a rule as tables show it."""
     rule = schedule.rule.removeprefix("cron ").removesuffix(_USUAL_ANCHOR)
     zone = "" if schedule.timezone in {"", "UTC"} else f" {schedule.timezone}"
     return f"{rule}{zone}{'' if schedule.enabled else ' (off)'}"
@@ -228,7 +229,8 @@ def _say_changed(settings: Settings, verb: str, one: Job) -> None:
     )
 
 
-def _ask(question: str) -> None:
+def ask(question: str) -> None:
+    """Ask before something that cannot be undone."""
     if not sys.stdin.isatty():
         raise Failure(
             "there is nobody to ask", Exit.USAGE, "say -y to go on without asking"

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from jobs_grpc.client.cli.commands.schedule_objects import COMMANDS
 from jobs_grpc.client.cli.display.moments import clock_text, relative_text
 from jobs_grpc.client.cli.display.printing import print_document, print_records
 from jobs_grpc.client.cli.display.table import Column
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def schedule() -> None:
-    """Preview schedules, and see what became of due times."""
+    """Look after schedules, preview them, and see what became of due times."""
 
 
 @schedule.command()
@@ -148,3 +149,7 @@ def _columns(now: datetime) -> list[Column[Decision]]:
             wide=lambda one: clock_text(one.decided_at),
         ),
     ]
+
+
+for _command in COMMANDS:
+    schedule.add_command(_command)

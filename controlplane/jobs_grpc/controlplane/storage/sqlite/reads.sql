@@ -24,6 +24,13 @@ select
     )
 from schedules as s;
 
+-- name: active_schedule_objects
+select
+    schedule_id, job_id, entry_json, revision, enabled, disabled_reason,
+    disabled_until, created_at, updated_at
+from schedule_objects
+order by created_at, schedule_id;
+
 -- name: active_executions
 -- What is not final, and what was lost since $1: its late result still counts.
 select * from executions where finished_at is null

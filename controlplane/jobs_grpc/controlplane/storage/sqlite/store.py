@@ -22,6 +22,7 @@ from jobs_grpc.controlplane.core.rows import (
     JobRecord,
     JobRow,
     QueueRow,
+    ScheduleObjectRow,
     ScheduleRow,
     StatisticsRow,
     WorkerRow,
@@ -92,6 +93,9 @@ class SqliteStore:
                 map(StatisticsRow._make, await fetch("active_statistics"))
             ),
             schedules=tuple(map(ScheduleRow._make, await fetch("active_schedules"))),
+            schedule_objects=tuple(
+                map(ScheduleObjectRow._make, await fetch("active_schedule_objects"))
+            ),
             executions=tuple(
                 map(ExecutionRow._make, await fetch("active_executions", lost_since))
             ),

@@ -44,6 +44,7 @@ _MANY: Final = frozenset(
         "jobs",
         "job_revisions",
         "schedules",
+        "schedule_objects",
         "created",
         "moved",
         "ended",
@@ -145,6 +146,7 @@ class Writer:
         # First, so that a name that becomes free can be taken in the same commit.
         for name, keys in (
             ("deleted_schedules", changes.deleted_schedules),
+            ("deleted_schedule_objects", changes.deleted_schedule_objects),
             ("deleted_jobs", changes.deleted_jobs),
             ("deleted_statistics", changes.deleted_jobs),
             ("deleted_holds", changes.deleted_holds),
@@ -155,6 +157,7 @@ class Writer:
             ("jobs", changes.jobs),
             ("job_revisions", changes.revisions),
             ("schedules", changes.schedules),
+            ("schedule_objects", changes.schedule_objects),
             ("created", changes.created),
             ("moved", changes.moved),
             ("ended", changes.ended),

@@ -47,6 +47,24 @@ on conflict (schedule_id) do update set
 -- name: deleted_schedules
 delete from schedules where schedule_id = $1;
 
+-- name: schedule_objects
+insert into schedule_objects (
+    schedule_id, job_id, entry_json, revision, enabled, disabled_reason,
+    disabled_until, created_at, updated_at
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (schedule_id) do update set
+    job_id = excluded.job_id,
+    entry_json = excluded.entry_json,
+    revision = excluded.revision,
+    enabled = excluded.enabled,
+    disabled_reason = excluded.disabled_reason,
+    disabled_until = excluded.disabled_until,
+    created_at = excluded.created_at,
+    updated_at = excluded.updated_at;
+
+-- name: deleted_schedule_objects
+delete from schedule_objects where schedule_id = $1;
+
 -- name: cursors
 update schedules set cursor = v.column1
 from (values ($1, $2)) as v

@@ -1,0 +1,269 @@
+"""`schedule create|get|list|update|delete|enable|disable`: schedules one by one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from jobs_grpc.client.cli.commands.job import ask, rule_text
+from jobs_grpc.client.cli.display.moments import clock_text, relative_text
+from jobs_grpc.client.cli.display.printing import (
+    print_fields,
+    print_record,
+    print_records,
+)
+from jobs_grpc.client.cli.display.table import Column
+from jobs_grpc.client.cli.exits import Exit
+from jobs_grpc.client.cli.failures import Failure
+from jobs_grpc.client.cli.instants import instant
+from jobs_grpc.client.cli.options import Command, Settings, pass_settings
+from jobs_grpc.client.cli.session import converse
+from jobs_grpc.client.records.job import Schedule
+from jobs_grpc.client.records.page import Page
+
+if TYPE_CHECKING:
+    from jobs_grpc.client._client import Client
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _entry_options(command: F) -> F:
+    """Add what a schedule is made of."""
+    for option in reversed(
+        (
+            click.option("--cron", metavar="EXPR", help="A cron expression."),
+            click.option("--every", metavar="DURATION", help="An interval."),
+            click.option(
+                "--anchor", metavar="TIME", help="With --every: counted from."
+            ),
+            click.option("--at", metavar="TIME", help="One instant."),
+            click.option("--tz", metavar="ZONE", help="The zone of the expression."),
+            click.option("--dst", metavar="POLICY", help="When clocks change."),
+            click.option(
+                "-p",
+                "--param",
+                "params",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="A parameter of the runs it starts; may be repeated.",
+            ),
+            click.option(
+                "--entry",
+                metavar="JSON",
+                help="Any keys of a job file's schedule, as a JSON object.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(cls=Command)
+@click.argument("job")
+@click.argument("name")
+@_entry_options
+@pass_settings
+def create(settings: Settings, /, job: str, name: str, **given: Any) -> None:
+    """Add a schedule to a job, beside those of its document."""
+    entry = _entry(given)
+
+    async def work(client: Client) -> Schedule:
+        return await client.schedules.create(job, name, entry)
+
+    _say(settings, "created", converse(settings, work, job=job))
+
+
+@click.command(cls=Command)
+@click.argument("job")
+@click.argument("name")
+@_entry_options
+@pass_settings
+def update(settings: Settings, /, job: str, name: str, **given: Any) -> None:
+    """Change a schedule: what is said is replaced, the rest stays.
+
+    Only a schedule that `schedule create` made; others are changed in the job's document.
+    A new rule never fires retroactively.
+    """
+    patch = _entry(given)
+    if not patch:
+        raise Failure("nothing to change was said", Exit.USAGE, "see --help")
+
+    async def work(client: Client) -> Schedule:
+        return await client.schedules.update(job, name, patch)
+
+    _say(settings, "updated", converse(settings, work, job=job))
+
+
+@click.command("list", cls=Command)
+@click.argument("job", required=False, default="")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="How many.",
+)
+@click.option("--page-token", default="", help="Go on where the last page ended.")
+@pass_settings
+def list_schedules(settings: Settings, job: str, limit: int, page_token: str) -> None:
+    """List the schedules of a job, or of all jobs."""
+
+    async def work(client: Client) -> Page[Schedule]:
+        return await client.schedules.list(job, page_size=limit, page_token=page_token)
+
+    page = converse(settings, work, job=job)
+    print_records(
+        settings,
+        page.data,
+        _columns(datetime.now(UTC)),
+        name=lambda one: one.name or one.id,
+        envelope=page.to_json(),
+        empty="there are no schedules",
+    )
+
+
+@click.command(cls=Command)
+@click.argument("job")
+@click.argument("name")
+@pass_settings
+def get(settings: Settings, job: str, name: str) -> None:
+    """Show one schedule; NAME may be its id."""
+
+    async def work(client: Client) -> Schedule:
+        return await client.schedules.get(job, name)
+
+    found = converse(settings, work, job=job)
+    print_record(
+        settings, found, name=found.name or found.id, show=lambda: _show(found)
+    )
+
+
+@click.command(cls=Command)
+@click.argument("job")
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@pass_settings
+def delete(settings: Settings, job: str, name: str, yes: bool) -> None:
+    """Remove a schedule that `schedule create` made. Its decisions stay."""
+    if not yes:
+        ask(f'delete the schedule "{name}" of job "{job}"?')
+
+    async def work(client: Client) -> None:
+        await client.schedules.delete(job, name)
+
+    converse(settings, work, job=job)
+    click.echo(name if settings.output == "name" else f"deleted   {job}/{name}")
+
+
+@click.command(cls=Command)
+@click.argument("job")
+@click.argument("name")
+@pass_settings
+def enable(settings: Settings, job: str, name: str) -> None:
+    """Let a schedule start its job again."""
+
+    async def work(client: Client) -> Schedule:
+        return await client.schedules.enable(job, name)
+
+    _say(settings, "enabled", converse(settings, work, job=job))
+
+
+@click.command(cls=Command)
+@click.argument("job")
+@click.argument("name")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for people.")
+@click.option(
+    "--until", metavar="TIME", help="It comes back by itself at this instant."
+)
+@pass_settings
+def disable(
+    settings: Settings, job: str, name: str, reason: str, until: str | None
+) -> None:
+    """Let a schedule start nothing. Applying the job's document does not undo it."""
+    instant_ = instant(until, "--until")
+
+    async def work(client: Client) -> Schedule:
+        return await client.schedules.disable(job, name, reason=reason, until=instant_)
+
+    _say(settings, "disabled", converse(settings, work, job=job))
+
+
+COMMANDS: Final = (create, get, list_schedules, update, delete, enable, disable)
+
+
+def _entry(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry that the options describe."""
+    entry: dict[str, Any] = {}
+    if given["entry"] is not None:
+        try:
+            entry = json.loads(given["entry"])
+        except ValueError:
+            entry = {"": None}
+        if not isinstance(entry, dict) or "" in entry:
+            raise Failure("--entry must be a JSON object", Exit.USAGE)
+    for option, key in (
+        ("cron", "cron"),
+        ("every", "every"),
+        ("anchor", "anchor"),
+        ("at", "at"),
+        ("tz", "timezone"),
+        ("dst", "dst"),
+    ):
+        if given[option] is not None:
+            entry[key] = given[option]
+    for param in given["params"]:
+        key, has_value, value = param.partition("=")
+        if not has_value or not key:
+            raise Failure(f"--param {param}: must be KEY=VALUE", Exit.USAGE)
+        entry.setdefault("params", {})[key] = value
+    return entry
+
+
+def _say(settings: Settings, verb: str, one: Schedule) -> None:
+    def show() -> None:
+        due = clock_text(one.next_due_at)
+        click.echo(f"{verb}   {one.job}/{one.name or one.id}   next due {due}")
+
+    print_record(settings, one, name=one.name or one.id, show=show)
+
+
+def _columns(now: datetime) -> list[Column[Schedule]]:
+    return [
+        Column("JOB", lambda one: one.job),
+        Column("WORKSPACE", lambda one: one.workspace, only_wide=True),
+        Column("NAME", lambda one: one.name or one.id),
+        Column("RULE", rule_text),
+        Column("OWNER", lambda one: one.owner.value if one.owner else ""),
+        Column("ENABLED", lambda one: "yes" if one.enabled else "no"),
+        Column(
+            "NEXT DUE",
+            lambda one: relative_text(one.next_due_at, now),
+            wide=lambda one: clock_text(one.next_due_at),
+        ),
+        Column("REASON", lambda one: one.disabled_reason),
+    ]
+
+
+def _show(one: Schedule) -> None:
+    print_fields(
+        [
+            ("Schedule", one.name or "-"),
+            ("Id", one.id),
+            ("Job", one.job),
+            ("Workspace", one.workspace),
+            ("Rule", one.rule),
+            ("Timezone", one.timezone),
+            ("Params", ", ".join(f"{k}={v}" for k, v in one.params.items()) or "-"),
+            ("Owner", one.owner.value if one.owner else "-"),
+            ("Enabled", "yes" if one.enabled else "no"),
+            ("Disabled Until", clock_text(one.disabled_until)),
+            ("Disabled Reason", one.disabled_reason or "-"),
+            ("Next Due", clock_text(one.next_due_at)),
+            ("Revision", str(one.revision)),
+            ("Updated", clock_text(one.updated_at)),
+        ]
+    )

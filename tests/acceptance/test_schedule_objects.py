@@ -1,0 +1,112 @@
+"""Schedules made and changed one by one, from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobs_grpc.client import Client
+from support.installed import Installed, kill
+
+pytestmark = pytest.mark.acceptance
+
+EDITS = 10
+
+
+def test_a_schedule_edited_ten_times_while_due_fires_no_due_time_twice_or_in_hindsight(
+    installed: Installed,
+) -> None:
+    installed.start_server()
+    job = {"name": "tick", "command": "true", "overlap": "allow"}
+    installed.cli("apply", "-f", "-", stdin=json.dumps(job))
+    installed.cli("schedule", "create", "tick", "often", "--cron", "* * * * * *")
+    changed = asyncio.run(edited(installed))
+    assert [one["revision"] for one in changed] == list(range(2, EDITS + 2))
+    found = decisions(installed)
+    due = [one["due_at"] for one in found]
+    assert len(due) == len(set(due))
+    assert {one["outcome"] for one in found} == {"started"}
+    late = [instant(one["decided_at"]) - instant(one["due_at"]) for one in found]
+    # Whatever came due before an edit was decided before it, not after it.
+    assert max(late) < timedelta(seconds=30)
+    for one in changed:
+        since = instant(one["updated_at"])
+        assert not [
+            each
+            for each in found
+            if instant(each["due_at"]) <= since < instant(each["decided_at"])
+        ]
+    runs = installed.json("execution", "list", "--job", "tick", "--limit", "1000")
+    assert len(runs["data"]) == len({one["id"] for one in runs["data"]})
+
+
+def test_switches_and_own_schedules_survive_applies_and_crashes(
+    installed: Installed,
+) -> None:
+    server = installed.start_server()
+    job = {
+        "name": "report",
+        "command": "true",
+        "schedule": {"name": "nightly", "cron": "0 3 * * *"},
+    }
+    installed.cli("apply", "-f", "-", stdin=json.dumps(job))
+    installed.cli("schedule", "create", "report", "weekly", "--cron", "0 5 * * 1")
+    installed.cli("schedule", "disable", "report", "nightly", "--reason", "moving")
+    installed.cli(
+        "apply", "-f", "-", stdin=json.dumps({**job, "description": "changed"})
+    )
+    kill(server)
+    installed.start_server()
+    found = installed.json("schedule", "list", "report")["data"]
+    shown = {one["name"]: (one["owner"], one["enabled"]) for one in found}
+    assert shown == {"nightly": ("document", False), "weekly": ("api", True)}
+    nightly = installed.json("schedule", "get", "report", "nightly")
+    assert nightly["disabled_reason"] == "moving"
+    assert installed.json("job", "get", "report")["next_run_at"]
+    refused = installed.cli("schedule", "delete", "report", "nightly", "-y", code=5)
+    assert "defined by the document" in refused.stderr
+    unknown = installed.cli("schedule", "get", "report", "monthly", code=3)
+    assert 'no schedule "monthly"' in unknown.stderr
+    again = installed.cli(
+        "schedule", "create", "report", "weekly", "--every", "1h", code=5
+    )
+    assert "already" in again.stderr
+    wrong = installed.cli("schedule", "create", "report", "x", "--cron", "* *", code=2)
+    assert "error:" in wrong.stderr
+    installed.cli("schedule", "delete", "report", "weekly", "-y")
+    installed.cli("schedule", "enable", "report", "nightly")
+    (one,) = installed.json("schedule", "list")["data"]
+    assert (one["name"], one["enabled"]) == ("nightly", True)
+
+
+async def edited(installed: Installed) -> list[dict[str, Any]]:
+    """Edit the schedule, each time after a due time was decided by the last edit."""
+    changed = []
+    async with Client.connect(installed.address) as client:
+        for number in range(EDITS):
+            patch = {"every": "1s"} if number % 2 else {"cron": "*/1 * * * * *"}
+            one = await client.schedules.update("tick", "often", patch)
+            changed.append(one.to_json())
+            assert one.updated_at is not None
+            while True:
+                page = await client.schedules.decisions("tick", page_size=1)
+                newest = page.data[0].due_at if page.data else None
+                if newest is not None and newest > one.updated_at:
+                    break
+                await asyncio.sleep(0.02)
+    return changed
+
+
+def decisions(installed: Installed) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = installed.json(
+        "schedule", "decisions", "tick", "--limit", "1000"
+    )["data"]
+    return found
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
