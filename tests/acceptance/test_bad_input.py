@@ -48,7 +48,12 @@ BROKEN = [
     ),
     ("negative timeout", "a.yaml", "name: a\ncommand: x\ntimeout: -1\n", "timeout"),
     ("a path for a name", "a.yaml", "name: ../a\ncommand: x\n", "name"),
-    ("not built yet", "a.yaml", "name: a\ncommand: x\nretry: 3\n", "not supported yet"),
+    (
+        "not built yet",
+        "a.yaml",
+        "name: a\ncommand: x\nuser: root\n",
+        "not supported yet",
+    ),
 ]
 
 

@@ -13,6 +13,7 @@ from jobs_grpc.controlplane.core.rows import (
     Changes,
     CursorRow,
     ExecutionRow,
+    RetryRow,
     RevisionRow,
 )
 from jobs_grpc.controlplane.storage.memory import MemoryStore
@@ -737,6 +738,25 @@ async def test_an_execution_that_was_lost_lately_is_loaded(
     )
     (row,) = (await store.load_active()).executions
     assert (row.seq, row.state, row.fence) == (1, "lost", 100)
+
+
+async def test_the_retries_of_what_is_not_final_are_loaded_as_last_written(
+    store: Store, term: int
+) -> None:
+    first, last = RetryRow(1, 1, 0, 0, NOON), RetryRow(1, 2, 3, 4, NOON + SECOND)
+    await store.commit(
+        term,
+        Changes(
+            created=(created_row(1), created_row(2), created_row(3)),
+            retries=(first, RetryRow(3, 1, 0, 0, NOON)),
+        ),
+    )
+    assert sorted((await store.load_active()).retries) == [
+        first,
+        RetryRow(3, 1, 0, 0, NOON),
+    ]
+    await store.commit(term, Changes(retries=(last,), ended=(ended_row(3),)))
+    assert (await store.load_active()).retries == (last,)
 
 
 async def test_the_documents_of_all_active_executions_are_loaded(

@@ -95,9 +95,12 @@ class JobDocument(JobKeys):
         if self.variables and self.workspace == STANDALONE:
             message = "are those of a workspace, and the job is in none"
             found.append(Complaint(("variables",), message))
+        if self.retry is not None and self.retry.limit == 0:
+            values["retry"] = None
+        if self.retry is not None and "lost" in self.retry.on:
+            found += self._lost_twice()
         if self.delivery == self._implied_delivery:
             values["delivery"] = None
-        values["retry"] = None
         if self.schedule:
             found += self._settle_schedules(raw.get("schedule"))
         size = len(self.canonical_json().encode()) if not found else 0
@@ -106,6 +109,12 @@ class JobDocument(JobKeys):
                 Complaint((), f"a definition is at most 256 KiB, got {size} bytes")
             )
         return found
+
+    def _lost_twice(self) -> list[Complaint]:
+        if self.delivery != "at_most_once":
+            return []
+        message = "tries lost runs again, which at_most_once forbids"
+        return [Complaint(("retry", "on"), message)]
 
     def _settle_schedules(self, written: object) -> list[Complaint]:
         parsed, found = parse_entries(written, timezone=self.timezone, seed=self.seed)
@@ -170,7 +179,9 @@ class JobDocument(JobKeys):
 
     @property
     def _implied_delivery(self) -> Delivery:
-        return "at_least_once" if self.idempotent else "at_most_once"
+        is_tried_again = self.retry is not None and "lost" in self.retry.causes
+        twice = self.idempotent or is_tried_again
+        return "at_least_once" if twice else "at_most_once"
 
     @property
     def placeholders(self) -> tuple[str, ...]:

@@ -26,7 +26,6 @@ from jobs_grpc.jobfile.part.names import (
 )
 from jobs_grpc.jobfile.part.pending import (
     NOT_YET,
-    NoRetry,
     PendingArtifacts,
     PendingBreaker,
     PendingNotifications,
@@ -37,6 +36,7 @@ from jobs_grpc.jobfile.part.pending import (
 )
 from jobs_grpc.jobfile.part.policy import Cancel, CatchUp, Limits, Overlap
 from jobs_grpc.jobfile.part.quantity import PositiveDuration
+from jobs_grpc.jobfile.part.retry import Retry
 from jobs_grpc.jobfile.part.target import ANYWHERE, Targets
 from jobs_grpc.jobfile.part.text import (
     Argument,
@@ -273,7 +273,15 @@ class JobKeys(BaseModel):
     ] = "30m"
     timeouts: Annotated[PendingTimeouts | None, Field(description=_PENDING)] = None
     retry: Annotated[
-        NoRetry | None, Field(description="Not supported yet, except 0. Default: 0.")
+        Retry | None,
+        Field(
+            description=(
+                'When a failed attempt is tried again: 3, "3 times", {delays: [1m, '
+                "5m]}, or {max_retries: 3, backoff: exponential, initial: 30s, factor: "
+                "2, max: 10m, on: [exit_code, timeout, lost, signal]}. Default: 0, "
+                "which is never."
+            )
+        ),
     ] = None
     delivery: Annotated[
         Delivery | None,
@@ -281,7 +289,8 @@ class JobKeys(BaseModel):
             description=(
                 "What to do when a worker vanishes: at_most_once leaves a run lost "
                 "rather than start it twice; at_least_once starts it again. Default: "
-                "at_least_once for idempotent jobs, else at_most_once."
+                "at_least_once for idempotent jobs and for those that are tried again "
+                "when they are lost, else at_most_once."
             )
         ),
     ] = None

@@ -19,6 +19,7 @@ DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _SHORT_FORMS: Final[dict[str, dict[str, Any]]] = {
     "Overlap": {"enum": ["skip", "queue", "allow", "replace"]},
     "CatchUp": {"enum": ["none", "latest", "all"]},
+    "Retry": {"type": ["integer", "string"]},
     "Parameter": {"type": ["string", "number", "boolean", "array"]},
 }
 _TEMPLATE: Final = "#/$defs/{model}"

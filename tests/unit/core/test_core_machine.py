@@ -78,6 +78,7 @@ overlaps = st.sampled_from(
     ]
 )
 catch_ups = st.sampled_from(["none", "latest", {"mode": "all", "max": 3}])
+retries = st.sampled_from([0, 2, {"delays": [1, 3]}, {"delays": [0], "on": ["lost"]}])
 picks = st.integers(0, 1_000)
 
 
@@ -188,6 +189,7 @@ class CoreMachine(RuleBasedStateMachine):
         overlap=overlaps,
         catch_up=catch_ups,
         idempotent=st.booleans(),
+        retry=retries,
         queue=st.sampled_from(["default", "low", "critical"]),
     )
     def define(self, name: str, **keys: Any) -> None:
@@ -230,6 +232,7 @@ class CoreMachine(RuleBasedStateMachine):
     @rule(
         count=st.integers(1, 4),
         idempotent=st.booleans(),
+        retry=retries,
         priority=st.integers(1, 5),
         command=st.sampled_from(["true", "true", ["echo", "{{nobody}}"]]),
     )
@@ -444,8 +447,15 @@ class CoreMachine(RuleBasedStateMachine):
         ]
         later = [
             execution.id
-            for _, _, execution in core._executions._later
-            if execution.state is State.SCHEDULED
+            for at, _, execution in core._executions._later._heap
+            if (
+                execution.state is State.SCHEDULED
+                or (
+                    execution.state is State.RETRYING
+                    and execution.retry is not None
+                    and execution.retry.due_at == at
+                )
+            )
         ]
         leased = [
             execution.id
@@ -482,6 +492,20 @@ class CoreMachine(RuleBasedStateMachine):
             )
 
     @invariant()
+    def what_was_tried_again_is_written_as_it_is_counted(self) -> None:
+        rows = finish(self.stage.store.load_active()).retries
+        assert sorted(rows) == sorted(
+            one.retry.row(one.seq)
+            for one in self.stage.core.live.executions.values()
+            if one.retry is not None
+        )
+        for execution in self.stage.core.live.executions.values():
+            policy = execution.spec.retry
+            if execution.retry is not None and execution.retry.retries:
+                assert policy is not None
+                assert execution.retry.retries <= policy.max_retries
+
+    @invariant()
     def what_may_run_once_is_started_once(self) -> None:
         assert not [id_ for id_ in self.once if self.starts[id_] > 1]
 
@@ -507,7 +531,13 @@ class CoreMachine(RuleBasedStateMachine):
         for name in JOBS:
             self.send(SetJobEnabled(key(name), False))
         live = self.stage.core.live.executions.values()
-        latest = max((one.scheduled_for for one in live), default=0)
+        latest = max(
+            (
+                max(one.scheduled_for, one.retry.due_at if one.retry else 0)
+                for one in live
+            ),
+            default=0,
+        )
         self.stage.now = max(self.stage.now, latest) + 61 * SECOND
         for _ in range(1_000):
             for name in HOSTS:

@@ -87,7 +87,20 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
     "queue": NAMES,
     "priority": st.integers(1, 5),
     "timeout": DURATIONS,
-    "retry": st.sampled_from([0, {"max_retries": 0}, "0 times"]),
+    "retry": st.sampled_from(
+        [
+            0,
+            {"max_retries": 0},
+            "0 times",
+            "3 times",
+            5,
+            {},
+            {"delays": ["1m", 300]},
+            {"max_retries": 9, "delays": [0], "jitter": "full"},
+            {"backoff": "fixed", "initial": 5, "jitter": "none"},
+            {"max": "1h", "on": ["timeout", "exit_code"], "exit_codes": [75, 1, 75]},
+        ]
+    ),
     "delivery": st.sampled_from(["at_most_once", "at_least_once"]),
     "idempotent": st.booleans(),
     "cancel": st.fixed_dictionaries(
@@ -145,6 +158,17 @@ def canonical(**keys: Any) -> str:
         ({}, {"timeout": 1800}),
         ({}, {"delivery": "at_most_once"}),
         ({}, {"retry": 0}),
+        ({"retry": 3}, {"retry": "3 times with exponential_backoff"}),
+        ({"retry": 3}, {"retry": {"backoff": "exponential", "jitter": "full"}}),
+        ({"retry": 3}, {"retry": 3, "delivery": "at_least_once"}),
+        (
+            {"retry": {"delays": ["60s", "5m"]}},
+            {"retry": {"max_retries": 2, "delays": [60, 300], "jitter": "none"}},
+        ),
+        (
+            {"retry": {"on": ["signal", "lost", "timeout", "exit_code"]}},
+            {"retry": {"max_retries": 3}},
+        ),
         ({}, {"overlap": "skip", "catch_up": {"mode": "latest", "window": 3600}}),
         ({}, {"limits": {"output": 67_108_864}, "cancel": {"signal": "SIGTERM"}}),
         ({}, {"targets": {"strategy": "any", "selector": {}}}),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jobs_grpc.controlplane.core.job import CatchUp, Delivery, Overlap, Work
+from jobs_grpc.controlplane.core.retrying import Backoff, RetryPolicy
 from jobs_grpc.controlplane.leader.specs import document_from_json, spec_from_json
 from jobs_grpc.jobfile import JobDocument
 from jobs_grpc.jobfile.keys import JobKeys
@@ -78,6 +79,24 @@ CONVERSIONS: list[tuple[dict[str, Any], str, Any]] = [
     ({"priority": 5}, "priority", 5),
     ({"timeout": "90s"}, "timeout", 90 * SECOND),
     ({"retry": 0}, "delivery", Delivery.AT_MOST_ONCE),
+    ({"retry": 0}, "retry", None),
+    ({"retry": 2}, "delivery", Delivery.AT_LEAST_ONCE),
+    ({"retry": {"on": ["exit_code"]}}, "delivery", Delivery.AT_MOST_ONCE),
+    (
+        {"retry": {"delays": ["1s", 3]}},
+        "retry",
+        RetryPolicy(
+            max_retries=2,
+            backoff=Backoff.EXPONENTIAL,
+            initial=30 * SECOND,
+            factor=2,
+            longest=600 * SECOND,
+            has_full_jitter=False,
+            on=frozenset({"exit_code", "timeout", "lost", "signal"}),
+            exit_codes=frozenset(),
+            delays=(1 * SECOND, 3 * SECOND),
+        ),
+    ),
     ({"delivery": "at_least_once"}, "delivery", Delivery.AT_LEAST_ONCE),
     ({"idempotent": True}, "delivery", Delivery.AT_LEAST_ONCE),
     (

@@ -13,6 +13,7 @@ from jobs_grpc.controlplane.core.effects import (
     ExecutionFinished,
     ExecutionLeased,
     ExecutionReleased,
+    ExecutionRetried,
     ExecutionStarted,
     Fact,
     JobApplied,
@@ -50,6 +51,7 @@ FACTS: list[Fact] = [
         result(Move.FAIL, at=NOON + 1_500_000, exit_code=3, error="exit status 3"),
     ),
     ExecutionReleased(RUN, "w1", "worker w1 is gone"),
+    ExecutionRetried(RUN, "w1", 2, "exit status 3", 1_500_000),
     DueTimeSkipped(key(), NOON, "overlap", ID),
     JobApplied(key(), "created", 1),
     JobDeleted(key()),
@@ -148,7 +150,7 @@ def test_an_error_of_several_lines_stays_on_one_line() -> None:
 def test_lines_below_the_level_are_not_written() -> None:
     assert written(*FACTS, json_lines=False, level=logging.ERROR) == []
     warnings = written(*FACTS, json_lines=False, level=logging.WARNING)
-    assert len(warnings) == 4
+    assert len(warnings) == 5
     quiet = DueTimeSkipped(key(), NOON, "disabled", "")
     assert written(quiet, json_lines=False, level=logging.INFO) == []
 

@@ -75,6 +75,8 @@ class Draft:
     held: dict[int, Execution] = field(default_factory=dict)
     attempts: list[AttemptRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
+    # Executions whose count of retries changed; written as it stands at the end.
+    retried: dict[int, Execution] = field(default_factory=dict)
     statistics: dict[int, Job] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
     workers: dict[str, WorkerRow] = field(default_factory=dict)
@@ -96,6 +98,9 @@ class Draft:
     def note_attempt(self, execution: Execution, outcome: str, result: Result) -> None:
         """Keep the current attempt of an execution that goes on without it."""
         self.attempts.append(execution.attempt_row(outcome, result))
+
+    def note_retry(self, execution: Execution) -> None:
+        self.retried[execution.seq] = execution
 
     def note_event(self, execution: Execution, kind: Event, **detail: Any) -> None:
         """Keep what happened to an execution, for those who ask why.
@@ -150,6 +155,11 @@ class Draft:
             ),
             attempts=tuple(self.attempts),
             events=tuple(self.events),
+            retries=tuple(
+                one.retry.row(one.seq)
+                for one in self.retried.values()
+                if one.retry is not None
+            ),
             statistics=tuple(job.statistics_row() for job in self.statistics.values()),
             queues=tuple(queue.row() for queue in self.queues.values()),
             workers=tuple(self.workers.values()),

@@ -138,6 +138,17 @@ class ExecutionReleased:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionRetried:
+    """A failed attempt is followed by another, `delay` later, µs."""
+
+    execution: Execution
+    worker: str
+    attempt: int
+    error: str
+    delay: int
+
+
 class ExecutionFinished(NamedTuple):
     """An execution is final (or a lost one was resolved)."""
 
@@ -193,6 +204,7 @@ Fact = (
     | ExecutionLeased
     | ExecutionStarted
     | ExecutionReleased
+    | ExecutionRetried
     | ExecutionFinished
     | SessionOpened
     | SessionDisconnected

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .job import Delivery, JobSpec, KeyName
+from .retrying import RetryState
 from .rows import AttemptRow, CreatedRow, EndedRow, MovedRow
 from .states import Move, Phase, State, after
 
@@ -99,6 +100,8 @@ class Execution:
     parked: dict[str, int] | None = None
     # Its concurrency key, where that has a limit for each worker.
     scope: KeyName | None = None
+    # Set once an attempt of it was followed by another.
+    retry: RetryState | None = None
 
     @property
     def is_leased(self) -> bool:

@@ -12,24 +12,25 @@ holds it.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .again import Again
 from .draft import Draft
 from .effects import (
     CancelWanted,
     ExecutionFinished,
     ExecutionLeased,
-    ExecutionReleased,
     ExecutionStarted,
     LeaseGranted,
 )
 from .execution import Execution, Hold, Result
 from .holding import Holds
 from .job import JobSpec, UnresolvedError, resolve
+from .later import Later
 from .live import Job, Live, Session
 from .overlap import settle
+from .retrying import LOSSES
 from .states import FAILURES, Move, Phase, State
 from .story import Event
 from .waiting import Waiting
@@ -71,7 +72,8 @@ class Executions:
         self._live = live
         self._waiting = waiting
         self.holds = Holds(waiting)
-        self._later: list[tuple[int, int, Execution]] = []
+        self._later = Later(waiting)
+        self._again = Again(live, waiting, self._later)
 
     def create(
         self,
@@ -121,22 +123,16 @@ class Executions:
             self.holds.add(execution)
         elif execution.state is State.PENDING:
             self._waiting.add(execution)
-        elif execution.state is State.SCHEDULED:
-            entry = (execution.scheduled_for, execution.seq, execution)
-            heapq.heappush(self._later, entry)
+        elif execution.state in {State.SCHEDULED, State.RETRYING}:
+            self._later.add(execution)
 
     def next_due(self) -> int | None:
         """Return when the next execution that waits for its instant comes due."""
-        return self._later[0][0] if self._later else None
+        return self._later.next_due()
 
     def come_due(self, draft: Draft) -> None:
         """Let executions whose instant has come wait for a slot."""
-        while self._later and self._later[0][0] <= draft.now:
-            execution = heapq.heappop(self._later)[2]
-            if execution.state is State.SCHEDULED:
-                execution.move(Move.COME_DUE)
-                draft.note_moved(execution)
-                self._waiting.add(execution)
+        self._later.come_due(draft)
 
     def lease(self, draft: Draft, session: Session, execution: Execution) -> None:
         """Give an execution that was taken from its queue to a worker."""
@@ -182,7 +178,10 @@ class Executions:
                 fence=execution.fence,
                 worker=execution.worker,
             )
-        waited = draft.now - execution.scheduled_for
+        since = execution.scheduled_for
+        if execution.retry is not None:
+            since = max(since, execution.retry.due_at)
+        waited = draft.now - since
         draft.facts.append(
             ExecutionLeased(execution, session.worker, execution.attempt, waited)
         )
@@ -207,46 +206,38 @@ class Executions:
         waits_on = execution.state in {State.PENDING, State.RUNNING}
         if result.never_began and waits_on:
             reason = "the worker did not begin it"
-            self.release(draft, execution, reason, result)
+            self._again.release(
+                draft, execution, reason, may_have_begun=False, result=result
+            )
         elif result.move is not Move.LOSE:
-            self._end(draft, execution, _explained(execution, result))
+            explained = _explained(execution, result)
+            is_failure = result.move in {Move.FAIL, Move.TIME_OUT} and waits_on
+            if not is_failure or not self._again.retry(draft, execution, explained):
+                self._end(draft, execution, explained)
         elif waits_on and execution.may_run_twice:
-            self.release(draft, execution, result.error, result)
+            self._give_again(draft, execution, result.error, result)
         elif execution.state is not State.LOST:
             self._end(draft, execution, result)
 
-    def release(
-        self,
-        draft: Draft,
-        execution: Execution,
-        reason: str,
-        result: Result | None = None,
+    def take_back(
+        self, draft: Draft, execution: Execution, reason: str, *, was_held: bool
     ) -> None:
-        """Take the lease back and let the execution wait again.
+        """End a lease whose worker is gone: release what may run (again), lose the rest.
 
-        Only where the attempt never began, or where it may run twice.
+        `was_held` is false where the worker came back and does not have it: most likely
+        the lease never reached it.
         """
-        worker = execution.worker
-        self._supersede(draft, execution, Event.RELEASED, reason, result)
-        self._drop_lease(execution)
-        execution.move(Move.RELEASE)
-        execution.phase = Phase.NONE
-        execution.session_id = execution.worker_id = execution.worker = ""
-        execution.leased_at = execution.started_at = None
-        draft.note_moved(execution)
-        draft.facts.append(ExecutionReleased(execution, worker, reason))
-        self._waiting.add(execution)
-
-    def take_back(self, draft: Draft, execution: Execution, reason: str) -> None:
-        """End a lease whose worker is gone: release what may run (again), lose the rest."""
-        never_began = execution.phase is Phase.LEASED and not execution.may_run_twice
+        is_leased = execution.phase is Phase.LEASED
+        never_began = is_leased and not execution.may_run_twice
         if execution.state is State.CANCELLING and never_began:
             result = Result(move=Move.CANCEL, finished_at=draft.now)
             self._end(draft, execution, _explained(execution, result))
         elif execution.state is State.CANCELLING:
             self._lose(draft, execution, f"{reason} while it was being cancelled")
-        elif never_began or execution.may_run_twice:
-            self.release(draft, execution, reason)
+        elif never_began or (is_leased and not was_held):
+            self._again.release(draft, execution, reason, may_have_begun=False)
+        elif execution.may_run_twice:
+            self._give_again(draft, execution, reason)
         else:
             self._lose(draft, execution, reason)
 
@@ -269,26 +260,18 @@ class Executions:
             CancelWanted(execution.session_id, execution.fence, reason)
         )
 
-    def _supersede(
+    def _give_again(
         self,
         draft: Draft,
         execution: Execution,
-        event: Event,
         reason: str,
         result: Result | None = None,
     ) -> None:
-        """Keep the current attempt, which the execution goes on without."""
-        ended = result or Result(move=Move.LOSE, finished_at=draft.now, error=reason)
-        draft.note_attempt(execution, event.value, ended)
-        draft.note_event(
-            execution,
-            event,
-            attempt=execution.attempt,
-            fence=execution.fence,
-            worker=execution.worker,
-            reason=reason,
-        )
-        self._live.supersede(execution)
+        """Give an attempt that was lost to another worker, unless that is a habit."""
+        if not self._again.release(
+            draft, execution, reason, may_have_begun=True, result=result
+        ):
+            self._lose(draft, execution, f"{reason}; given up after {LOSSES} of these")
 
     def _lose(self, draft: Draft, execution: Execution, reason: str) -> None:
         draft.note_event(
@@ -313,7 +296,7 @@ class Executions:
         if result.started_at is not None:
             execution.started_at = result.started_at
         draft.note_ended(execution, result)
-        self._drop_lease(execution)
+        self._again.drop_lease(execution)
         self.holds.drop(draft, execution)
         if execution.gates:
             self._waiting.limits.forget(execution)
@@ -357,11 +340,3 @@ class Executions:
         count = job.recount if was_lost else job.count
         count(execution.state, ended_at=result.finished_at, error=result.error)
         draft.statistics[job.job_id] = job
-
-    def _drop_lease(self, execution: Execution) -> None:
-        self._live.by_fence.pop(execution.fence, None)
-        session = self._live.sessions.get(execution.session_id)
-        if session is not None and not session.let_go(execution):
-            session = None
-        if execution.gates:
-            self._waiting.limits.leave(execution, session)

@@ -223,7 +223,10 @@ class Fleet:
         for fence, execution in tuple(session.leases.items()):
             if fence not in kept:
                 self._executions.take_back(
-                    draft, execution, f"worker {session.worker} does not have it"
+                    draft,
+                    execution,
+                    f"worker {session.worker} does not have it",
+                    was_held=False,
                 )
         return tuple(verdicts)
 
@@ -304,7 +307,10 @@ class Fleet:
         leases = tuple(session.leases.values())
         for execution in leases:
             self._executions.take_back(
-                draft, execution, f"worker {session.worker} is gone ({reason})"
+                draft,
+                execution,
+                f"worker {session.worker} is gone ({reason})",
+                was_held=True,
             )
         session.stream = None
         self._live.sessions.pop(session.id, None)

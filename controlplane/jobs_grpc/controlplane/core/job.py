@@ -16,6 +16,8 @@ from typing import Any, Final
 
 from jobs_grpc.schedule import Rule
 
+from .retrying import RetryPolicy
+
 STANDALONE: Final = "_standalone_"
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
@@ -124,6 +126,8 @@ class JobSpec:
     priority: int
     timeout: int
     delivery: Delivery
+    # `None` where a failed attempt is the end.
+    retry: RetryPolicy | None
     cancel_signal: str
     cancel_grace: int
     output_limit: int

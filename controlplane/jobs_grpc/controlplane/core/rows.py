@@ -206,6 +206,16 @@ class AttemptRow(NamedTuple):
     receipt_json: str = ""
 
 
+class RetryRow(NamedTuple):
+    """What an execution that was tried again has behind it; see `retrying`."""
+
+    execution_seq: int
+    retries: int
+    losses: int
+    refusals: int
+    due_at: int
+
+
 class EventRow(NamedTuple):
     """Something that happened to an execution besides its states; see `story`."""
 
@@ -260,6 +270,7 @@ class Changes:
     deleted_holds: tuple[int, ...] = ()
     attempts: tuple[AttemptRow, ...] = ()
     events: tuple[EventRow, ...] = ()
+    retries: tuple[RetryRow, ...] = ()
     statistics: tuple[StatisticsRow, ...] = ()
     queues: tuple[QueueRow, ...] = ()
     workers: tuple[WorkerRow, ...] = ()
@@ -330,6 +341,8 @@ class ActiveState:
     schedule_objects: tuple[ScheduleObjectRow, ...] = ()
     # Not final, or lost recently.
     executions: tuple[ExecutionRow, ...] = ()
+    # Of those that are not final.
+    retries: tuple[RetryRow, ...] = ()
     holds: tuple[HoldRow, ...] = ()
     # (job id, revision) to document, for executions of older revisions.
     documents: dict[tuple[int, int], str] = field(default_factory=dict)

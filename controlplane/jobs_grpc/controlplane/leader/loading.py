@@ -11,6 +11,7 @@ from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.execution import Execution, Hold
 from jobs_grpc.controlplane.core.job import JobSpec, ScheduleSpec
 from jobs_grpc.controlplane.core.live import Job
+from jobs_grpc.controlplane.core.retrying import RetryState
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     ExecutionRow,
@@ -58,6 +59,7 @@ def build_core(state: ActiveState, *, term: int, now: int) -> Core:
         made = _objects(objects.get(row.job_id, ()), spec)
         core.restore_job(job, cursors[row.job_id], now, made)
     holds = {row.seq: Hold(row.reason, row.subject, row.since) for row in state.holds}
+    retries = {row.execution_seq: RetryState(*row[1:]) for row in state.retries}
     for one in state.executions:
         try:
             spec = _spec_of(one, specs, state.documents)
@@ -66,6 +68,7 @@ def build_core(state: ActiveState, *, term: int, now: int) -> Core:
             continue
         execution = _execution(one, spec)
         execution.hold = holds.get(one.seq)
+        execution.retry = retries.get(one.seq)
         core.restore_execution(execution, now)
     return core
 

@@ -17,6 +17,7 @@ from jobs_grpc.controlplane.core.job import (
     Work,
     schedule_id,
 )
+from jobs_grpc.controlplane.core.retrying import Backoff, RetryPolicy
 from jobs_grpc.jobfile import JobDocument
 from jobs_grpc.schedule import (
     CronRule,
@@ -56,6 +57,7 @@ def spec_of(document: JobDocument) -> JobSpec:
         priority=document.priority,
         timeout=document.timeout_us,
         delivery=Delivery(document.effective_delivery),
+        retry=_retry_of(document),
         cancel_signal=document.cancel.signal,
         cancel_grace=document.grace_us,
         output_limit=document.output_limit_bytes,
@@ -118,6 +120,23 @@ def schedule_of(key: JobKey, entry: Mapping[str, object]) -> ScheduleSpec:
     """
     parsed = parse_schedule(entry, seed="/".join(key))
     return _schedule_spec(parsed, schedule_id(key, parsed.name or ""))
+
+
+def _retry_of(document: JobDocument) -> RetryPolicy | None:
+    retry = document.retry
+    if retry is None:
+        return None
+    return RetryPolicy(
+        max_retries=retry.limit,
+        backoff=Backoff(retry.backoff),
+        initial=parse_duration(retry.initial),
+        factor=retry.factor,
+        longest=parse_duration(retry.max),
+        has_full_jitter=retry.has_full_jitter,
+        on=retry.causes,
+        exit_codes=frozenset(retry.exit_codes),
+        delays=retry.delays_us,
+    )
 
 
 def _schedules_of(document: JobDocument) -> tuple[ScheduleSpec, ...]:

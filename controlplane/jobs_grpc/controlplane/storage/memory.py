@@ -22,6 +22,7 @@ from jobs_grpc.controlplane.core.rows import (
     JobRecord,
     JobRow,
     QueueRow,
+    RetryRow,
     ScheduleObjectRow,
     ScheduleRow,
     StatisticsRow,
@@ -53,6 +54,7 @@ class MemoryStore:
         self._requests: dict[tuple[str, str], str] = {}
         self._attempts: dict[tuple[int, int], AttemptRow] = {}
         self._events: dict[tuple[int, int], EventRow] = {}
+        self._retries: dict[int, RetryRow] = {}
         self._queues: dict[str, QueueRow] = {}
         self._workers: dict[str, WorkerRow] = {}
         self._holds: dict[int, HoldRow] = {}
@@ -100,6 +102,11 @@ class MemoryStore:
                 )
             ),
             executions=tuple(sorted(active)),
+            retries=tuple(
+                self._retries[row.seq]
+                for row in active
+                if row.seq in self._retries and row.finished_at is None
+            ),
             holds=tuple(
                 row
                 for row in self._holds.values()
@@ -306,6 +313,7 @@ class MemoryStore:
             ((row.execution_seq, row.fence), row) for row in changes.attempts
         )
         self._events.update(((row.execution_seq, row.n), row) for row in changes.events)
+        self._retries.update((row.execution_seq, row) for row in changes.retries)
 
         for seq in changes.deleted_holds:
             self._holds.pop(seq, None)

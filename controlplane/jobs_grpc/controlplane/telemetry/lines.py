@@ -21,6 +21,7 @@ from jobs_grpc.controlplane.core.effects import (
     ExecutionFinished,
     ExecutionLeased,
     ExecutionReleased,
+    ExecutionRetried,
     ExecutionStarted,
     Fact,
     JobApplied,
@@ -78,6 +79,15 @@ def _released(fact: ExecutionReleased) -> Line:
     return logging.WARNING, text, execution.id, {"worker": fact.worker}
 
 
+def _retried(fact: ExecutionRetried) -> Line:
+    execution = fact.execution
+    text = (
+        f"JOB {_name(execution.spec.key)}: attempt {fact.attempt} failed, next in"
+        f" {fact.delay / 1_000_000:g}s: {fact.error}"
+    )
+    return logging.WARNING, text, execution.id, {"worker": fact.worker}
+
+
 def _applied(fact: JobApplied) -> Line:
     text = f"JOB {_name(fact.key)}: {fact.outcome}"
     return logging.INFO, text, "", {"revision": fact.revision}
@@ -117,6 +127,7 @@ DESCRIPTIONS: Final[Mapping[type[Any], Callable[[Any], Line]]] = {
     ExecutionStarted: _started,
     ExecutionFinished: _finished,
     ExecutionReleased: _released,
+    ExecutionRetried: _retried,
     DueTimeSkipped: _skipped,
     JobApplied: _applied,
     JobDeleted: _deleted,

@@ -9,6 +9,7 @@ jobs. Without an exporter nothing is counted at all.
 | `jobs_grpc.execution.duration` | histogram, s | status, type |
 | `jobs_grpc.queue.wait` | histogram, s | queue |
 | `jobs_grpc.due_times.skipped` | counter | reason |
+| `jobs_grpc.retries` | counter | type |
 | `jobs_grpc.reports.refused` | counter | report |
 | `jobs_grpc.queue.depth` | gauge | queue |
 | `jobs_grpc.slots` | gauge | use (used, free) |
@@ -33,6 +34,7 @@ from jobs_grpc.controlplane.core.effects import (
     DueTimeSkipped,
     ExecutionFinished,
     ExecutionLeased,
+    ExecutionRetried,
     Fact,
     ReportRefused,
 )
@@ -84,6 +86,9 @@ class Metrics:
         self._skipped = meter.create_counter(
             "jobs_grpc.due_times.skipped", description="Due times decided against."
         )
+        self._retries = meter.create_counter(
+            "jobs_grpc.retries", description="Failed attempts that others follow."
+        )
         self._refused = meter.create_counter(
             "jobs_grpc.reports.refused", description="Reports of stale attempts."
         )
@@ -120,6 +125,8 @@ class Metrics:
                 self._wait.record(fact.waited / _MICRO, {"queue": fact.execution.queue})
             case DueTimeSkipped():
                 self._skipped.add(1, {"reason": fact.reason})
+            case ExecutionRetried():
+                self._retries.add(1, {"type": fact.execution.spec.work.type})
             case ReportRefused():
                 self._refused.add(1, {"report": fact.report})
 

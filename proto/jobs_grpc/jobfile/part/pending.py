@@ -7,8 +7,7 @@ promise silently broken. Building one of them means moving it out of this module
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
+from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -21,12 +20,10 @@ from pydantic import (
 
 from jobs_grpc.jobfile.part.complaint import complain, shown
 from jobs_grpc.jobfile.part.part import Part
-from jobs_grpc.jobfile.part.quantity import Duration, PositiveDuration, Size
+from jobs_grpc.jobfile.part.quantity import PositiveDuration, Size
 from jobs_grpc.jobfile.part.text import Stated
 
 NOT_YET: Final = "is not supported yet"
-
-_RETRIES = re.compile(r"[0-9]{1,6}")
 
 Count: TypeAlias = Annotated[StrictInt, Field(ge=1)]
 
@@ -47,41 +44,6 @@ def refuse(_value: object) -> NoReturn:
 
 def _one_or_more(value: object) -> object:
     return [value] if isinstance(value, str) else value
-
-
-class Retry(Part):
-    """How often and when a failed attempt is tried again."""
-
-    max_retries: Annotated[StrictInt, Field(ge=0)] = 3
-    backoff: Literal["none", "fixed", "linear", "exponential"] = "exponential"
-    initial: PositiveDuration = "30s"
-    factor: Amount = 2
-    max: PositiveDuration = "10m"
-    jitter: Literal["none", "full"] = "full"
-    on: tuple[Literal["exit_code", "timeout", "lost"], ...] = ()
-    exit_codes: tuple[StrictInt, ...] = ()
-    delays: tuple[Duration, ...] = ()
-
-
-def _retry(value: object) -> object:
-    """Read `3` and `3 times [with exponential_backoff]` as the object they stand for."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return {"max_retries": value}
-    if not isinstance(value, str):
-        return value
-    words = value.split()
-    if (
-        words
-        and _RETRIES.fullmatch(words[0])
-        and words[1:] in (["times"], ["times", "with", "exponential_backoff"])
-    ):
-        return {"max_retries": int(words[0])}
-    raise complain(f'must be a number or "3 times", got {shown(value)}')
-
-
-def _no_retry(retry: Retry) -> None:
-    if retry.max_retries or retry.delays:
-        refuse(retry)
 
 
 class Timeouts(Part):
@@ -147,9 +109,3 @@ PendingBreaker = Annotated[Breaker, AfterValidator(refuse), _REFUSED]
 PendingArtifacts = Annotated[Artifacts, AfterValidator(refuse), _REFUSED]
 PendingNotifications = Annotated[Notifications, AfterValidator(refuse), _REFUSED]
 PendingRetention = Annotated[Retention, AfterValidator(refuse), _REFUSED]
-NoRetry = Annotated[
-    Retry,
-    BeforeValidator(_retry),
-    AfterValidator(_no_retry),
-    WithJsonSchema({"const": 0}),
-]

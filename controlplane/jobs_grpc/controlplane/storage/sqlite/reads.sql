@@ -38,6 +38,12 @@ union all
 select * from executions where state = 'lost' and finished_at >= $1
 order by seq;
 
+-- name: active_retries
+select r.execution_seq, r.retries, r.losses, r.refusals, r.due_at
+from executions as e
+join execution_retries as r on r.execution_seq = e.seq
+where e.finished_at is null;
+
 -- name: active_documents
 select job_id, revision, document_json from job_revisions
 where (job_id, revision) in (

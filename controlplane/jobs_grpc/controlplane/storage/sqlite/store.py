@@ -22,6 +22,7 @@ from jobs_grpc.controlplane.core.rows import (
     JobRecord,
     JobRow,
     QueueRow,
+    RetryRow,
     ScheduleObjectRow,
     ScheduleRow,
     StatisticsRow,
@@ -100,6 +101,7 @@ class SqliteStore:
                 map(ExecutionRow._make, await fetch("active_executions", lost_since))
             ),
             holds=tuple(map(HoldRow._make, await fetch("active_holds"))),
+            retries=tuple(map(RetryRow._make, await fetch("active_retries"))),
             documents={(row[0], row[1]): row[2] for row in documents},
             queues=tuple(map(QueueRow._make, await fetch("active_queues"))),
         )

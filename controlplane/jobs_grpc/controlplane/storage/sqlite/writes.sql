@@ -128,6 +128,15 @@ insert into attempts (
 insert into execution_events (execution_seq, n, at, kind, detail_json)
 values ($1, $2, $3, $4, $5);
 
+-- name: retries
+insert into execution_retries (execution_seq, retries, losses, refusals, due_at)
+values ($1, $2, $3, $4, $5)
+on conflict (execution_seq) do update set
+    retries = excluded.retries,
+    losses = excluded.losses,
+    refusals = excluded.refusals,
+    due_at = excluded.due_at;
+
 -- name: statistics
 insert into job_statistics (
     job_id, run_count, success_count, failure_count, last_run_at, last_success_at,

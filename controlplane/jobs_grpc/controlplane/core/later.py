@@ -1,0 +1,51 @@
+"""Executions that wait for an instant: of their schedule, or of their next attempt.
+
+The instants are in the executions' rows, so the next term waits for the same ones.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from .draft import Draft
+from .execution import Execution
+from .states import Move, State
+from .waiting import Waiting
+
+
+def _instant(execution: Execution) -> int | None:
+    """Return what an execution waits for, if it waits for an instant."""
+    if execution.state is State.SCHEDULED:
+        return execution.scheduled_for
+    if execution.state is State.RETRYING and execution.retry is not None:
+        return execution.retry.due_at
+    return None
+
+
+class Later:
+    """What is not due yet, in order."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self._heap: list[tuple[int, int, Execution]] = []
+
+    def add(self, execution: Execution) -> None:
+        """Let an execution that is `scheduled` or `retrying` wait for its instant."""
+        instant = _instant(execution)
+        assert instant is not None
+        heapq.heappush(self._heap, (instant, execution.seq, execution))
+
+    def next_due(self) -> int | None:
+        """Return when the next of them comes due."""
+        heap = self._heap
+        while heap and _instant(heap[0][2]) != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def come_due(self, draft: Draft) -> None:
+        """Let executions whose instant has come wait for a slot."""
+        while (instant := self.next_due()) is not None and instant <= draft.now:
+            execution = heapq.heappop(self._heap)[2]
+            execution.move(Move.COME_DUE)
+            draft.note_moved(execution)
+            self._waiting.add(execution)
