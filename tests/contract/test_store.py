@@ -12,7 +12,9 @@ import pytest
 from jobs_grpc.controlplane.core.rows import (
     Changes,
     CursorRow,
+    DeadLetterRow,
     ExecutionRow,
+    LinkRow,
     RetryRow,
     RevisionRow,
 )
@@ -20,6 +22,7 @@ from jobs_grpc.controlplane.storage.memory import MemoryStore
 from jobs_grpc.controlplane.storage.sqlite import SqliteStore
 from jobs_grpc.controlplane.storage.statements import ManyRows
 from jobs_grpc.controlplane.storage.store import (
+    DeadLetterFilter,
     DecisionFilter,
     ExecutionFilter,
     QueueDepth,
@@ -695,6 +698,45 @@ async def test_events_of_an_execution_are_read_back_in_the_order_of_their_number
     await store.commit(term, Changes(events=(early,)))
     assert await store.events(1) == [early, late]
     assert await store.events(3) == []
+
+
+async def test_links_are_read_from_both_ends(store: Store, term: int) -> None:
+    one, two = LinkRow(5, "e5", "retry", 1, "e1"), LinkRow(7, "e7", "fallback", 5, "e5")
+    await store.commit(term, Changes(links=(one, two)))
+    assert await store.links(1) == [one]
+    assert await store.links(5) == [one, two]
+    assert await store.links(7) == [two]
+    assert await store.links(2) == []
+
+
+def letter(seq: int, **fields: object) -> DeadLetterRow:
+    row = DeadLetterRow(
+        seq, f"e{seq}", NAMESPACE, "w", "job-1", NOON + seq, "failed", "r", "error", 3
+    )
+    return row._replace(**fields)  # type: ignore[arg-type]
+
+
+async def test_dead_letters_are_listed_newest_first_by_any_filter(
+    store: Store, term: int
+) -> None:
+    rows = (letter(1), letter(2, job="other"), letter(3, workspace="v"), letter(4))
+    elsewhere = letter(5, namespace="ops")
+    await store.commit(term, Changes(dead_letters=(*rows, elsewhere)))
+
+    async def found(limit: int = 10, **fields: object) -> list[int]:
+        wanted = DeadLetterFilter(NAMESPACE, **fields)  # type: ignore[arg-type]
+        return [row.seq for row in await store.dead_letters(wanted, limit)]
+
+    assert await found() == [4, 3, 2, 1]
+    assert await found(limit=2) == [4, 3]
+    assert await found(before=3) == [2, 1]
+    assert await found(job="other") == [2]
+    assert await found(workspace="v") == [3]
+    assert await found(failed_before=NOON + 3) == [2, 1]
+    assert await store.dead_letter(2) == rows[1]
+    await store.commit(term, Changes(deleted_dead_letters=(2, 99)))
+    assert await found() == [4, 3, 1]
+    assert await store.dead_letter(2) is None
 
 
 # What a term starts from.

@@ -161,6 +161,7 @@ BY_REASON: Final[Mapping[str, type[JobsError]]] = {
     "WORKSPACE_NOT_FOUND": NotFound,
     "AMBIGUOUS_ID": InvalidArgument,
     "NOT_RUNNING": NotRunning,
+    "NOT_RETRYABLE": Conflict,
     "REVISION_MISMATCH": Conflict,
     "NOT_SUPPORTED": NotSupported,
     "UNAUTHENTICATED": Unauthenticated,

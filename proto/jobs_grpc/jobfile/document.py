@@ -50,6 +50,22 @@ from jobs_grpc.schedule import ParsedSchedule
 LARGEST_DOCUMENT = 256 * 1024
 """Bytes of a canonical document; larger scripts belong into files on the workers."""
 
+# A fallback function runs where and as long as its job may.
+_KEPT_BY_FALLBACK = (
+    "name",
+    "namespace",
+    "workspace",
+    "labels",
+    "params",
+    "variables",
+    "queue",
+    "priority",
+    "timeout",
+    "cancel",
+    "limits",
+    "targets",
+)
+
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
@@ -99,6 +115,9 @@ class JobDocument(JobKeys):
             values["retry"] = None
         if self.retry is not None and "lost" in self.retry.on:
             found += self._lost_twice()
+        if self.fallback is not None and self.fallback.job == self.name:
+            message = "is the job itself; name another one, or use `retry`"
+            found.append(Complaint(("fallback", "job"), message))
         if self.delivery == self._implied_delivery:
             values["delivery"] = None
         if self.schedule:
@@ -182,6 +201,15 @@ class JobDocument(JobKeys):
         is_tried_again = self.retry is not None and "lost" in self.retry.causes
         twice = self.idempotent or is_tried_again
         return "at_least_once" if twice else "at_most_once"
+
+    def fallback_document(self) -> JobDocument:
+        """Return the function that is the fallback, as a job of its own."""
+        assert self.fallback is not None
+        form = self.canonical()
+        kept = {key: form[key] for key in _KEPT_BY_FALLBACK if key in form}
+        return JobDocument.model_validate(
+            {**kept, "type": "function", "function": self.fallback.function}
+        )
 
     @property
     def placeholders(self) -> tuple[str, ...]:

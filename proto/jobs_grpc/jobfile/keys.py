@@ -14,6 +14,7 @@ from jobs_grpc.jobfile.parameter import Parameters
 from jobs_grpc.jobfile.part.body import TYPES
 from jobs_grpc.jobfile.part.complaint import complain
 from jobs_grpc.jobfile.part.concurrency import Concurrency
+from jobs_grpc.jobfile.part.fallback import Fallback
 from jobs_grpc.jobfile.part.names import (
     DEFAULT_NAMESPACE,
     STANDALONE,
@@ -280,6 +281,16 @@ class JobKeys(BaseModel):
                 "5m]}, or {max_retries: 3, backoff: exponential, initial: 30s, factor: "
                 "2, max: 10m, on: [exit_code, timeout, lost, signal]}. Default: 0, "
                 "which is never."
+            )
+        ),
+    ] = None
+    fallback: Annotated[
+        Fallback | None,
+        Field(
+            description=(
+                "What runs once when the job has failed for good, after its last retry: "
+                "{job: other} of the same workspace, or {function: name}. Default: "
+                "nothing."
             )
         ),
     ] = None

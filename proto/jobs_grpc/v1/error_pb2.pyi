@@ -53,6 +53,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 17
     """Our fault; the server's log has the trace under the request id."""
     ERROR_REASON_WORKSPACE_NOT_FOUND: _ErrorReason.ValueType  # 18
+    ERROR_REASON_NOT_RETRYABLE: _ErrorReason.ValueType  # 20
+    """The execution has not ended, or it succeeded."""
     ERROR_REASON_SCHEDULE_NOT_FOUND: _ErrorReason.ValueType  # 30
     ERROR_REASON_SCHEDULE_EXISTS: _ErrorReason.ValueType  # 31
     """The job has a schedule of that name already."""
@@ -97,6 +99,8 @@ ERROR_REASON_STALE_FENCE: ErrorReason.ValueType  # 16
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 17
 """Our fault; the server's log has the trace under the request id."""
 ERROR_REASON_WORKSPACE_NOT_FOUND: ErrorReason.ValueType  # 18
+ERROR_REASON_NOT_RETRYABLE: ErrorReason.ValueType  # 20
+"""The execution has not ended, or it succeeded."""
 ERROR_REASON_SCHEDULE_NOT_FOUND: ErrorReason.ValueType  # 30
 ERROR_REASON_SCHEDULE_EXISTS: ErrorReason.ValueType  # 31
 """The job has a schedule of that name already."""

@@ -84,6 +84,8 @@ class _TriggerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Trigger.Value
     TRIGGER_RETRY: _Trigger.ValueType  # 4
     TRIGGER_BACKFILL: _Trigger.ValueType  # 5
     TRIGGER_EVENT: _Trigger.ValueType  # 6
+    TRIGGER_FALLBACK: _Trigger.ValueType  # 7
+    """Its job had failed for good, and named this one as its fallback."""
 
 class Trigger(_Trigger, metaclass=_TriggerEnumTypeWrapper): ...
 
@@ -96,6 +98,8 @@ TRIGGER_API: Trigger.ValueType  # 3
 TRIGGER_RETRY: Trigger.ValueType  # 4
 TRIGGER_BACKFILL: Trigger.ValueType  # 5
 TRIGGER_EVENT: Trigger.ValueType  # 6
+TRIGGER_FALLBACK: Trigger.ValueType  # 7
+"""Its job had failed for good, and named this one as its fallback."""
 Global___Trigger: _TypeAlias = Trigger  # noqa: Y015
 
 class _OutputStream:

@@ -33,6 +33,7 @@ STATUS_OF: Final[Mapping[ErrorReason.ValueType, grpc.StatusCode]] = {
     ErrorReason.ERROR_REASON_WORKSPACE_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     ErrorReason.ERROR_REASON_AMBIGUOUS_ID: grpc.StatusCode.INVALID_ARGUMENT,
     ErrorReason.ERROR_REASON_NOT_RUNNING: grpc.StatusCode.FAILED_PRECONDITION,
+    ErrorReason.ERROR_REASON_NOT_RETRYABLE: grpc.StatusCode.FAILED_PRECONDITION,
     ErrorReason.ERROR_REASON_REVISION_MISMATCH: grpc.StatusCode.ABORTED,
     ErrorReason.ERROR_REASON_NOT_SUPPORTED: grpc.StatusCode.UNIMPLEMENTED,
     ErrorReason.ERROR_REASON_UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,

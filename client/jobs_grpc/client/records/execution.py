@@ -50,6 +50,7 @@ class Trigger(Word):
     RETRY = "retry"
     BACKFILL = "backfill"
     EVENT = "event"
+    FALLBACK = "fallback"
     UNRECOGNIZED = "unrecognized"
 
 

@@ -16,11 +16,13 @@ from .rows import (
     AttemptRow,
     Changes,
     CursorRow,
+    DeadLetterRow,
     DecisionRow,
     EndedRow,
     EventRow,
     HoldRow,
     JobRow,
+    LinkRow,
     RevisionRow,
     ScheduleObjectRow,
     ScheduleRow,
@@ -75,6 +77,9 @@ class Draft:
     held: dict[int, Execution] = field(default_factory=dict)
     attempts: list[AttemptRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
+    links: list[LinkRow] = field(default_factory=list)
+    dead_letters: dict[int, DeadLetterRow] = field(default_factory=dict)
+    deleted_dead_letters: dict[int, None] = field(default_factory=dict)
     # Executions whose count of retries changed; written as it stands at the end.
     retried: dict[int, Execution] = field(default_factory=dict)
     statistics: dict[int, Job] = field(default_factory=dict)
@@ -101,6 +106,14 @@ class Draft:
 
     def note_retry(self, execution: Execution) -> None:
         self.retried[execution.seq] = execution
+
+    def note_dead_letter(self, row: DeadLetterRow) -> None:
+        self.dead_letters[row.seq] = row
+
+    def drop_dead_letter(self, seq: int) -> None:
+        """Take the mark off an execution, if it has one."""
+        self.dead_letters.pop(seq, None)
+        self.deleted_dead_letters[seq] = None
 
     def note_event(self, execution: Execution, kind: Event, **detail: Any) -> None:
         """Keep what happened to an execution, for those who ask why.
@@ -155,6 +168,9 @@ class Draft:
             ),
             attempts=tuple(self.attempts),
             events=tuple(self.events),
+            links=tuple(self.links),
+            dead_letters=tuple(self.dead_letters.values()),
+            deleted_dead_letters=tuple(self.deleted_dead_letters),
             retries=tuple(
                 one.retry.row(one.seq)
                 for one in self.retried.values()

@@ -7,6 +7,7 @@
     ├── WorkspaceNotFoundError
     ├── AmbiguousIdError
     ├── NotRunningError
+    ├── NotRetryableError
     ├── ScheduleNotFoundError
     ├── ScheduleExistsError
     ├── ScheduleOwnedError
@@ -68,6 +69,10 @@ class ScheduleOwnedError(RefusedError):
 
 class RevisionMismatchError(RefusedError):
     """Somebody else has changed the thing in between."""
+
+
+class NotRetryableError(RefusedError):
+    """It has not ended, or there is nothing to be made good: it succeeded."""
 
 
 class InvalidError(RefusedError):

@@ -25,6 +25,7 @@ from .effects import (
     LeaseGranted,
 )
 from .execution import Execution, Hold, Result
+from .followups import FollowUps
 from .holding import Holds
 from .job import JobSpec, UnresolvedError, resolve
 from .later import Later
@@ -74,6 +75,7 @@ class Executions:
         self.holds = Holds(waiting)
         self._later = Later(waiting)
         self._again = Again(live, waiting, self._later)
+        self.follow_ups = FollowUps(live, self)
 
     def create(
         self,
@@ -125,6 +127,10 @@ class Executions:
             self._waiting.add(execution)
         elif execution.state in {State.SCHEDULED, State.RETRYING}:
             self._later.add(execution)
+
+    def require_queue(self, name: str) -> None:
+        """Refuse a queue that does not exist."""
+        self._waiting.require(name)
 
     def next_due(self) -> int | None:
         """Return when the next execution that waits for its instant comes due."""
@@ -322,6 +328,8 @@ class Executions:
                 result,
             )
         )
+        if execution.spec.has_follow_ups or was_lost or execution.state is State.LOST:
+            self.follow_ups.after(draft, execution, result, was_lost=was_lost)
 
     def _count(
         self, draft: Draft, execution: Execution, result: Result, *, was_lost: bool

@@ -105,6 +105,32 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunAgain:
+    """Create an execution like one that has ended; answers its id.
+
+    `kind` is "retry" or "requeue"; `spec` is what the old one ran, `is_of_job` whether a
+    stored job stood behind it. A repeated `request_id` creates nothing more.
+    """
+
+    id: str
+    kind: str
+    origin_seq: int
+    origin_id: str
+    spec: JobSpec
+    is_of_job: bool
+    params: Mapping[str, Any]
+    requested_by: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeDeadLetters:
+    """Take the marks off executions, by their numbers; answers `None`."""
+
+    seqs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
     """End an execution by id, or all of a job; answers the ids concerned."""
 
@@ -208,6 +234,8 @@ Input = (
     | DeleteSchedule
     | SetScheduleEnabled
     | Submit
+    | RunAgain
+    | PurgeDeadLetters
     | Cancel
     | Explain
     | OpenSession

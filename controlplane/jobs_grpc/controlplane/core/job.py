@@ -97,6 +97,15 @@ class ScheduleSpec:
     disabled_until: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What runs once when a job has failed for good: a job beside it, or a function."""
+
+    job: str = ""
+    # The function as a job of its own.
+    spec: JobSpec | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """One revision of a job. Durations are microseconds, sizes are bytes."""
@@ -137,6 +146,7 @@ class JobSpec:
     # How many slots of a worker one execution takes.
     slots: int = 1
     concurrency: Concurrency | None = None
+    fallback: Fallback | None = None
     # Some text of the work has placeholders; else `work` is ready as it is.
     is_templated: bool = field(init=False)
     key: JobKey = field(init=False)
@@ -146,6 +156,8 @@ class JobSpec:
     line: tuple[Place, int] = field(init=False)
     # An execution has to pass gates: see `limits`.
     is_gated: bool = field(init=False)
+    # Its failures have follow-ups: see `followups`.
+    has_follow_ups: bool = field(init=False)
 
     def __post_init__(self) -> None:
         work = self.work
@@ -158,6 +170,8 @@ class JobSpec:
         object.__setattr__(self, "key", key)
         object.__setattr__(self, "place", place)
         object.__setattr__(self, "line", (place, self.slots))
+        follows = self.retry is not None or self.fallback is not None
+        object.__setattr__(self, "has_follow_ups", follows)
         object.__setattr__(self, "is_gated", self.concurrency is not None)
 
 

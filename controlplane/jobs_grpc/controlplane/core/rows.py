@@ -216,6 +216,31 @@ class RetryRow(NamedTuple):
     due_at: int
 
 
+class LinkRow(NamedTuple):
+    """An execution that follows another one: as "retry", "requeue" or "fallback"."""
+
+    seq: int
+    id: str
+    kind: str
+    origin_seq: int
+    origin_id: str
+
+
+class DeadLetterRow(NamedTuple):
+    """The mark on an execution that failed for good, until somebody deals with it."""
+
+    seq: int
+    execution_id: str
+    namespace: str
+    workspace: str
+    job: str
+    at: int
+    state: str
+    reason: str
+    error: str
+    attempts: int
+
+
 class EventRow(NamedTuple):
     """Something that happened to an execution besides its states; see `story`."""
 
@@ -271,6 +296,10 @@ class Changes:
     attempts: tuple[AttemptRow, ...] = ()
     events: tuple[EventRow, ...] = ()
     retries: tuple[RetryRow, ...] = ()
+    links: tuple[LinkRow, ...] = ()
+    dead_letters: tuple[DeadLetterRow, ...] = ()
+    # By the numbers of their executions.
+    deleted_dead_letters: tuple[int, ...] = ()
     statistics: tuple[StatisticsRow, ...] = ()
     queues: tuple[QueueRow, ...] = ()
     workers: tuple[WorkerRow, ...] = ()

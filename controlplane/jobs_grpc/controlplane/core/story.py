@@ -14,6 +14,9 @@ is written only where somebody may later ask why; `execution trace` puts them in
 | `report_refused` | a report of a superseded attempt came in | fence, report, worker |
 | `waited` | something besides slots kept it waiting | reason, from, until |
 | `drained` | its worker was drained before it ended | worker |
+| `dead_lettered` | it failed for good and was put among the dead letters | reason |
+| `fallback_started` | its job's fallback was started | id |
+| `fallback_failed` | its job's fallback could not be started | reason |
 | `timed_out` | a limit of the job was reached | which |
 """
 
@@ -35,3 +38,6 @@ class Event(StrEnum):
     WAITED = "waited"
     DRAINED = "drained"
     TIMED_OUT = "timed_out"
+    DEAD_LETTERED = "dead_lettered"
+    FALLBACK_STARTED = "fallback_started"
+    FALLBACK_FAILED = "fallback_failed"

@@ -10,6 +10,7 @@ from jobs_grpc.controlplane.core.job import (
     CatchUp,
     Concurrency,
     Delivery,
+    Fallback,
     JobKey,
     JobSpec,
     Overlap,
@@ -58,6 +59,7 @@ def spec_of(document: JobDocument) -> JobSpec:
         timeout=document.timeout_us,
         delivery=Delivery(document.effective_delivery),
         retry=_retry_of(document),
+        fallback=_fallback_of(document),
         cancel_signal=document.cancel.signal,
         cancel_grace=document.grace_us,
         output_limit=document.output_limit_bytes,
@@ -120,6 +122,15 @@ def schedule_of(key: JobKey, entry: Mapping[str, object]) -> ScheduleSpec:
     """
     parsed = parse_schedule(entry, seed="/".join(key))
     return _schedule_spec(parsed, schedule_id(key, parsed.name or ""))
+
+
+def _fallback_of(document: JobDocument) -> Fallback | None:
+    fallback = document.fallback
+    if fallback is None:
+        return None
+    if fallback.job:
+        return Fallback(job=fallback.job)
+    return Fallback(spec=spec_of(document.fallback_document()))
 
 
 def _retry_of(document: JobDocument) -> RetryPolicy | None:

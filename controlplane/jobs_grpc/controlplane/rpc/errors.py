@@ -32,6 +32,7 @@ REASONS: Final[Mapping[type[Exception], ErrorReason.ValueType]] = {
     core.ScheduleExistsError: ErrorReason.ERROR_REASON_SCHEDULE_EXISTS,
     core.ScheduleOwnedError: ErrorReason.ERROR_REASON_SCHEDULE_OWNED,
     core.RevisionMismatchError: ErrorReason.ERROR_REASON_REVISION_MISMATCH,
+    core.NotRetryableError: ErrorReason.ERROR_REASON_NOT_RETRYABLE,
     core.InvalidError: ErrorReason.ERROR_REASON_INVALID_ARGUMENT,
     core.ProtocolMismatchError: ErrorReason.ERROR_REASON_PROTOCOL_MISMATCH,
     ProblemsError: ErrorReason.ERROR_REASON_JOB_INVALID,

@@ -15,12 +15,14 @@ from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     AttemptRow,
     Changes,
+    DeadLetterRow,
     DecisionRow,
     EventRow,
     ExecutionRow,
     HoldRow,
     JobRecord,
     JobRow,
+    LinkRow,
     QueueRow,
     RetryRow,
     ScheduleObjectRow,
@@ -30,6 +32,7 @@ from jobs_grpc.controlplane.core.rows import (
 )
 
 from .store import (
+    DeadLetterFilter,
     DecisionFilter,
     ExecutionFilter,
     QueueDepth,
@@ -55,6 +58,8 @@ class MemoryStore:
         self._attempts: dict[tuple[int, int], AttemptRow] = {}
         self._events: dict[tuple[int, int], EventRow] = {}
         self._retries: dict[int, RetryRow] = {}
+        self._links: dict[int, LinkRow] = {}
+        self._dead_letters: dict[int, DeadLetterRow] = {}
         self._queues: dict[str, QueueRow] = {}
         self._workers: dict[str, WorkerRow] = {}
         self._holds: dict[int, HoldRow] = {}
@@ -188,6 +193,30 @@ class MemoryStore:
             row for row in self._events.values() if row.execution_seq == execution_seq
         )
 
+    async def links(self, execution_seq: int) -> Sequence[LinkRow]:
+        return sorted(
+            row
+            for row in self._links.values()
+            if execution_seq in {row.seq, row.origin_seq}
+        )
+
+    async def dead_letters(
+        self, wanted: DeadLetterFilter, limit: int
+    ) -> Sequence[DeadLetterRow]:
+        found = [
+            row
+            for row in sorted(self._dead_letters.values(), reverse=True)
+            if row.namespace == wanted.namespace
+            and wanted.workspace in {"", row.workspace}
+            and wanted.job in {"", row.job}
+            and (wanted.failed_before is None or row.at < wanted.failed_before)
+            and (wanted.before is None or row.seq < wanted.before)
+        ]
+        return found[:limit]
+
+    async def dead_letter(self, execution_seq: int) -> DeadLetterRow | None:
+        return self._dead_letters.get(execution_seq)
+
     async def executions_of_requests(
         self, *, namespace: str, request_ids: Sequence[str]
     ) -> Mapping[str, str]:
@@ -314,6 +343,10 @@ class MemoryStore:
         )
         self._events.update(((row.execution_seq, row.n), row) for row in changes.events)
         self._retries.update((row.execution_seq, row) for row in changes.retries)
+        self._links.update((row.seq, row) for row in changes.links)
+        for seq in changes.deleted_dead_letters:
+            self._dead_letters.pop(seq, None)
+        self._dead_letters.update((row.seq, row) for row in changes.dead_letters)
 
         for seq in changes.deleted_holds:
             self._holds.pop(seq, None)

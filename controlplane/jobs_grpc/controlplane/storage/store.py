@@ -24,10 +24,12 @@ from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     AttemptRow,
     Changes,
+    DeadLetterRow,
     DecisionRow,
     EventRow,
     ExecutionRow,
     JobRecord,
+    LinkRow,
     QueueRow,
     WorkerRow,
 )
@@ -76,6 +78,19 @@ class DecisionFilter:
     end: int | None = None
     # (due time, schedule id) of the last one seen.
     before: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterFilter:
+    """Which dead letters to list. Empty fields do not restrict."""
+
+    namespace: str
+    workspace: str = ""
+    job: str = ""
+    # Only those that failed for good before this instant.
+    failed_before: int | None = None
+    # Only of executions with a smaller number: the page token.
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +178,20 @@ class Store(Protocol):
 
     async def events(self, execution_seq: int) -> Sequence[EventRow]:
         """Return what happened to an execution besides its states, in order."""
+        ...
+
+    async def links(self, execution_seq: int) -> Sequence[LinkRow]:
+        """Return what an execution follows and what follows it, in order."""
+        ...
+
+    async def dead_letters(
+        self, wanted: DeadLetterFilter, limit: int
+    ) -> Sequence[DeadLetterRow]:
+        """Return dead letters, those of the newest executions first."""
+        ...
+
+    async def dead_letter(self, execution_seq: int) -> DeadLetterRow | None:
+        """Return the mark of an execution, if it is a dead letter."""
         ...
 
     async def executions_of_requests(

@@ -140,6 +140,31 @@ from attempts where execution_seq = $1 order by fence;
 select execution_seq, n, at, kind, detail_json
 from execution_events where execution_seq = $1 order by n;
 
+-- name: links
+-- Both ways: what the execution follows, and what follows it.
+select seq, id, kind, origin_seq, origin_id from execution_links where seq = $1
+union all
+select seq, id, kind, origin_seq, origin_id from execution_links where origin_seq = $1
+order by seq;
+
+-- name: dead_letters
+select
+    seq, execution_id, namespace, workspace, job, at, state, reason, error, attempts
+from dead_letters
+where
+    namespace = $1
+    and seq < $2
+    and ($3 = '' or workspace = $3)
+    and ($4 = '' or job = $4)
+    and at < $5
+order by seq desc
+limit $6;
+
+-- name: dead_letter
+select
+    seq, execution_id, namespace, workspace, job, at, state, reason, error, attempts
+from dead_letters where seq = $1;
+
 -- name: decisions
 select
     schedule_id, due_at, namespace, workspace, job, decided_at,

@@ -15,12 +15,14 @@ from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     AttemptRow,
     Changes,
+    DeadLetterRow,
     DecisionRow,
     EventRow,
     ExecutionRow,
     HoldRow,
     JobRecord,
     JobRow,
+    LinkRow,
     QueueRow,
     RetryRow,
     ScheduleObjectRow,
@@ -29,6 +31,7 @@ from jobs_grpc.controlplane.core.rows import (
     WorkerRow,
 )
 from jobs_grpc.controlplane.storage.store import (
+    DeadLetterFilter,
     DecisionFilter,
     ExecutionFilter,
     QueueDepth,
@@ -155,6 +158,28 @@ class SqliteStore:
     async def events(self, execution_seq: int) -> Sequence[EventRow]:
         rows = await self._reader.fetch("events", execution_seq)
         return [EventRow._make(row) for row in rows]
+
+    async def links(self, execution_seq: int) -> Sequence[LinkRow]:
+        rows = await self._reader.fetch("links", execution_seq)
+        return [LinkRow._make(row) for row in rows]
+
+    async def dead_letters(
+        self, wanted: DeadLetterFilter, limit: int
+    ) -> Sequence[DeadLetterRow]:
+        rows = await self._reader.fetch(
+            "dead_letters",
+            wanted.namespace,
+            _FAR if wanted.before is None else wanted.before,
+            wanted.workspace,
+            wanted.job,
+            _FAR if wanted.failed_before is None else wanted.failed_before,
+            limit,
+        )
+        return [DeadLetterRow._make(row) for row in rows]
+
+    async def dead_letter(self, execution_seq: int) -> DeadLetterRow | None:
+        rows = await self._reader.fetch("dead_letter", execution_seq)
+        return DeadLetterRow._make(rows[0]) if rows else None
 
     async def executions_of_requests(
         self, *, namespace: str, request_ids: Sequence[str]

@@ -52,6 +52,8 @@ _MANY: Final = frozenset(
         "attempts",
         "events",
         "retries",
+        "links",
+        "dead_letters",
         "decisions",
         "cursors",
         "statistics",
@@ -151,6 +153,7 @@ class Writer:
             ("deleted_jobs", changes.deleted_jobs),
             ("deleted_statistics", changes.deleted_jobs),
             ("deleted_holds", changes.deleted_holds),
+            ("deleted_dead_letters", changes.deleted_dead_letters),
         ):
             if keys:
                 connection.executemany(self._statements[name], ((key,) for key in keys))
@@ -166,6 +169,8 @@ class Writer:
             ("attempts", changes.attempts),
             ("events", changes.events),
             ("retries", changes.retries),
+            ("links", changes.links),
+            ("dead_letters", changes.dead_letters),
             ("decisions", changes.decisions),
             ("cursors", changes.cursors),
             ("statistics", changes.statistics),

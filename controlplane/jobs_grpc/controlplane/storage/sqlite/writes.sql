@@ -137,6 +137,18 @@ on conflict (execution_seq) do update set
     refusals = excluded.refusals,
     due_at = excluded.due_at;
 
+-- name: links
+insert into execution_links (seq, id, kind, origin_seq, origin_id)
+values ($1, $2, $3, $4, $5);
+
+-- name: dead_letters
+insert into dead_letters (
+    seq, execution_id, namespace, workspace, job, at, state, reason, error, attempts
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: deleted_dead_letters
+delete from dead_letters where seq = $1;
+
 -- name: statistics
 insert into job_statistics (
     job_id, run_count, success_count, failure_count, last_run_at, last_success_at,
