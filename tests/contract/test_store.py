@@ -11,10 +11,12 @@ import pytest
 
 from jobs_grpc.controlplane.core.rows import (
     Changes,
+    CountRow,
     CursorRow,
     DeadLetterRow,
     ExecutionRow,
     LinkRow,
+    MetaRow,
     RetryRow,
     RevisionRow,
 )
@@ -908,3 +910,22 @@ async def test_closing_twice_is_harmless(store: Store) -> None:
 
 async def test_a_store_describes_itself(store: Store) -> None:
     assert store.describe().split()[0] in {"memory", "sqlite"}
+
+
+async def test_counts_of_schedules_live_as_long_as_the_schedule(
+    store: Store, term: int
+) -> None:
+    rows = (schedule_row("s1"), schedule_row("s2"))
+    counts = (CountRow("s1", 1), CountRow("s2", 5))
+    await store.commit(term, Changes(schedules=rows, counts=counts))
+    await store.commit(term, Changes(counts=(CountRow("s1", 2),)))
+    assert sorted((await store.load_active()).counts) == [("s1", 2), ("s2", 5)]
+    await store.commit(term, Changes(deleted_schedules=("s2",)))
+    assert (await store.load_active()).counts == (CountRow("s1", 2),)
+
+
+async def test_facts_about_the_store_are_replaced(store: Store, term: int) -> None:
+    assert (await store.load_active()).meta == ()
+    await store.commit(term, Changes(meta=(MetaRow("tzdata", "2025b"),)))
+    await store.commit(term, Changes(meta=(MetaRow("tzdata", "2026a"),)))
+    assert (await store.load_active()).meta == (MetaRow("tzdata", "2026a"),)

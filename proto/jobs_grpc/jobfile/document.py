@@ -39,6 +39,7 @@ from jobs_grpc.jobfile.part.part import plain, stated
 from jobs_grpc.jobfile.part.quantity import microseconds, size_bytes
 from jobs_grpc.jobfile.part.timing import (
     as_written,
+    calendars_of,
     entry_path,
     parse_entries,
     repeated_schedules,
@@ -136,7 +137,12 @@ class JobDocument(JobKeys):
         return [Complaint(("retry", "on"), message)]
 
     def _settle_schedules(self, written: object) -> list[Complaint]:
-        parsed, found = parse_entries(written, timezone=self.timezone, seed=self.seed)
+        parsed, found = parse_entries(
+            written,
+            timezone=self.timezone,
+            seed=self.seed,
+            calendars=calendars_of(self.calendars),
+        )
         if found:
             return found
         self.__dict__["schedules"] = parsed
@@ -257,4 +263,9 @@ def _schedule_complaints(raw: Mapping[object, object]) -> list[Complaint]:
     # A wrong zone is reported once, at its own key.
     timezone = raw.get("timezone", "UTC")
     zone = "UTC" if zone_fault(timezone) is not None else str(timezone)
-    return parse_entries(raw["schedule"], timezone=zone, seed="")[1]
+    calendars = calendars_of(raw.get("calendars") or {})
+    if calendars is None:
+        return []  # what is wrong with them comes first
+    return parse_entries(raw["schedule"], timezone=zone, seed="", calendars=calendars)[
+        1
+    ]

@@ -47,7 +47,7 @@ from jobs_grpc.jobfile.part.text import (
     Text,
     Variables,
 )
-from jobs_grpc.jobfile.part.timing import Schedules, Zone
+from jobs_grpc.jobfile.part.timing import Calendars, Schedules, Zone
 
 Delivery: TypeAlias = Literal["at_most_once", "at_least_once"]
 
@@ -233,6 +233,17 @@ class JobKeys(BaseModel):
             )
         ),
     ] = "UTC"
+    calendars: Annotated[
+        Calendars,
+        Field(
+            description=(
+                "Days that the schedules may speak of by a name: {holidays: "
+                "[2026-12-25, 12-26, 2026-12-28/2026-12-31, sun]}. Those of the "
+                "workspace file hold for all its jobs. Default: none; weekends is "
+                "built in."
+            )
+        ),
+    ] = Field(default_factory=dict)
     overlap: Annotated[
         Overlap,
         Field(

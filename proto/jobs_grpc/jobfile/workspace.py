@@ -5,6 +5,7 @@ need not name it; what the workspace says holds for all of them:
 
 - its name and namespace are theirs, and they may not name others;
 - its variables are values for their placeholders;
+- its calendars are there for their schedules, which get those that they name;
 - while it is disabled, so are they: no schedule starts them.
 
 What is left of it after loading is its jobs; the server has no workspace document.
@@ -21,6 +22,7 @@ from jobs_grpc.jobfile.part.complaint import Complaint, shown
 from jobs_grpc.jobfile.part.names import DEFAULT_NAMESPACE, Name
 from jobs_grpc.jobfile.part.pending import PendingAny
 from jobs_grpc.jobfile.part.text import Text, Variables
+from jobs_grpc.jobfile.part.timing import Calendars, mentioned
 
 _PENDING = "Not supported yet."
 
@@ -68,6 +70,15 @@ class WorkspaceDocument(BaseModel):
             )
         ),
     ] = Field(default_factory=dict)
+    calendars: Annotated[
+        Calendars,
+        Field(
+            description=(
+                "Named days for the schedules of the jobs: {holidays: [2026-12-25]}. A "
+                "job may define more. Default: none."
+            )
+        ),
+    ] = Field(default_factory=dict)
     jobs: Annotated[
         list[dict[str, Any]],
         Field(description="The jobs of the workspace: job documents. Required."),
@@ -110,6 +121,9 @@ def job_in_workspace(
         job["variables"] = workspace["variables"]
     else:
         job.pop("variables", None)
+    calendars = mentioned(workspace.get("calendars") or {}, job.get("schedule"))
+    if calendars and isinstance(job.get("calendars", {}), Mapping):
+        job["calendars"] = {**calendars, **job.get("calendars", {})}
     if workspace.get("enabled") is False and job.get("enabled", True) is True:
         job["enabled"] = False
     return job, found

@@ -12,28 +12,52 @@ the tests judges the whole.
 
 from __future__ import annotations
 
-from jobs_grpc.schedule.cron import CronRule, cron_rule
+from jobs_grpc.schedule.calendars import Calendar, read_calendar, read_calendars
+from jobs_grpc.schedule.clock import ClockRule
+from jobs_grpc.schedule.cron import cron_rule
 from jobs_grpc.schedule.duration import format_duration, parse_duration
 from jobs_grpc.schedule.error import RuleError
+from jobs_grpc.schedule.identity import rule_identity
 from jobs_grpc.schedule.instant import format_instant, parse_instant
-from jobs_grpc.schedule.interval import AtRule, EveryRule, at_rule, every_rule
+from jobs_grpc.schedule.interval import (
+    AfterEndRule,
+    AtRule,
+    EveryRule,
+    after_end_rule,
+    at_rule,
+    every_rule,
+)
+from jobs_grpc.schedule.jitter import jitter_delay
+from jobs_grpc.schedule.limits import Blackout
 from jobs_grpc.schedule.rule import Rule, next_times
 from jobs_grpc.schedule.spec import ParsedSchedule, parse_schedule
+from jobs_grpc.schedule.window import WindowRule
+from jobs_grpc.schedule.zone import tzdata_version
 
 __all__ = [
+    "AfterEndRule",
     "AtRule",
-    "CronRule",
+    "Blackout",
+    "Calendar",
+    "ClockRule",
     "EveryRule",
     "ParsedSchedule",
     "Rule",
     "RuleError",
+    "WindowRule",
+    "after_end_rule",
     "at_rule",
     "cron_rule",
     "every_rule",
     "format_duration",
     "format_instant",
+    "jitter_delay",
     "next_times",
     "parse_duration",
     "parse_instant",
     "parse_schedule",
+    "read_calendar",
+    "read_calendars",
+    "rule_identity",
+    "tzdata_version",
 ]

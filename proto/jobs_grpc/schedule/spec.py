@@ -5,47 +5,66 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
-from jobs_grpc.schedule.cron import check_dst, cron_rule
-from jobs_grpc.schedule.duration import parse_duration
+from jobs_grpc.schedule.calendar_rule import KEYS as CALENDAR_KEYS
+from jobs_grpc.schedule.calendar_rule import KINDS as CALENDAR_KINDS
+from jobs_grpc.schedule.calendar_rule import calendar_rule
+from jobs_grpc.schedule.calendars import Calendar
+from jobs_grpc.schedule.clock import check_dst
+from jobs_grpc.schedule.cron import cron_rule
+from jobs_grpc.schedule.duration import DAY, parse_duration
 from jobs_grpc.schedule.error import RuleError, did_you_mean, quoted
 from jobs_grpc.schedule.instant import format_instant, from_datetime, parse_instant
-from jobs_grpc.schedule.interval import at_rule, every_rule
+from jobs_grpc.schedule.interval import after_end_rule, at_rule, every_rule
+from jobs_grpc.schedule.limits import (
+    Blackout,
+    check_left,
+    excluding,
+    read_blackout,
+    read_edge,
+)
 from jobs_grpc.schedule.rule import Rule
+from jobs_grpc.schedule.window import window_rule
 from jobs_grpc.schedule.zone import find_zone
 
-_KINDS: Final = ("cron", "every", "at", "run_at")
+_KINDS: Final = ("cron", "every", "at", "run_at", *CALENDAR_KINDS)
 # Also the order of the keys in `source`.
 _KEYS: Final = (
     "name",
     *_KINDS,
     "anchor",
+    "from",
+    *CALENDAR_KEYS,
     "timezone",
     "dst",
+    "start",
+    "end",
+    "exclude",
+    "blackout",
+    "jitter",
+    "max_runs",
     "params",
     "enabled",
     "disabled_reason",
     "disabled_until",
 )
-_LATER: Final = frozenset(
-    [
-        "daily",
-        "weekly",
-        "monthly",
-        "time",
-        "jitter",
-        "start",
-        "end",
-        "from",
-        "max_runs",
-        "exclude",
-    ]
-)
+# Keys that go with some kinds only, and those kinds.
+_REPEATING: Final = ("cron", "every", *CALENDAR_KINDS)
+_GOES_WITH: Final[Mapping[str, tuple[str, ...]]] = {
+    "anchor": ("every",),
+    "from": ("every",),
+    **dict.fromkeys(CALENDAR_KEYS, CALENDAR_KINDS),
+    **dict.fromkeys(("start", "end", "exclude"), _REPEATING),
+}
+_MOST_RUNS: Final = 1_000_000_000
+_MOST_JITTER: Final = DAY
 _LONGEST_REASON: Final = 500
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _EVERY: Final = re.compile(r"\s*every(?:\s+|$)", re.IGNORECASE)
+_FROM_END: Final = re.compile(r"\s+from\s+end\s*$", re.IGNORECASE)
+_PERIOD: Final = re.compile(r"\s*(\d+(\.\d+)?(ms|[smhdw]))+\s*", re.ASCII)
 _INSTANT: Final = re.compile(r"\s*\d{4}-\d\d-\d\d")
 
 
@@ -60,19 +79,30 @@ class ParsedSchedule:
     disabled_reason: str = ""
     # Due times before this instant start nothing; None where that has no end.
     disabled_until: int | None = None
+    # The longest delay of a start, in microseconds; see `jitter_delay`.
+    jitter: int = 0
+    # How many executions it may start in all.
+    max_runs: int | None = None
+    # Days on which its due times are decided against.
+    blackout: Blackout | None = None
     # What was written, ready for JSON, keys in a fixed order: diffs of it are stable.
     source: str | Mapping[str, object]
 
 
 def parse_schedule(
-    spec: str | Mapping[str, object], *, default_timezone: str = "UTC", seed: str = ""
+    spec: str | Mapping[str, object],
+    *,
+    default_timezone: str = "UTC",
+    seed: str = "",
+    calendars: Mapping[str, Calendar] | None = None,
 ) -> ParsedSchedule:
     """Return the schedule that `spec` describes, or raise a `RuleError`.
 
     Text is a cron expression, an alias such as `@hourly`, or `every 30m`. An object has
-    exactly one of `cron`, `every` (with `anchor`) and `at`; `run_at` is another word for
-    `at`. `timezone` and `dst` are checked everywhere and matter to cron only. The error
-    names the key in `field`, and the place in the text of that key in `position`.
+    exactly one kind of rule: `cron`, `every` (with `anchor`, or `from: end`), `at`,
+    `daily`, `weekly` or `monthly`; `run_at` is another word for `at`. `timezone` is
+    checked everywhere. `calendars` are those that the object may name. The error names
+    the key in `field`, and the place in the text of that key in `position`.
     """
     if isinstance(spec, str):
         return ParsedSchedule(
@@ -85,13 +115,15 @@ def parse_schedule(
     if not isinstance(spec, Mapping):
         raise RuleError(f"a schedule is text or an object, got {type(spec).__name__}")
     kind = _kind(spec)
-    rule, written = _object_rule(kind, spec, default_timezone, seed)
+    timezone = _text(spec.get("timezone", default_timezone), "timezone")
+    known = calendars or {}
+    rule = _object_rule(kind, spec, timezone, seed, known)
+    rule = _bounded(rule, spec, timezone, seed, known)
     params = _params(spec.get("params", {}))
     until = None
     if "disabled_until" in spec:
         until = _instant(spec["disabled_until"], "disabled_until")
-        written.update(_written(spec, "disabled_until"))
-    given = {**spec, **written}
+    given = {key: written(value) for key, value in spec.items()}
     if "params" in spec:
         given["params"] = params
     return ParsedSchedule(
@@ -101,6 +133,13 @@ def parse_schedule(
         enabled=_flag(spec.get("enabled", True), "enabled"),
         disabled_reason=_reason(spec),
         disabled_until=until,
+        jitter=_jitter(spec.get("jitter", 0)),
+        max_runs=_count(spec["max_runs"]) if "max_runs" in spec else None,
+        blackout=(
+            read_blackout(spec["blackout"], timezone, known)
+            if "blackout" in spec
+            else None
+        ),
         source={key: given[key] for key in _KEYS if key in given},
     )
 
@@ -108,10 +147,16 @@ def parse_schedule(
 def _text_rule(text: str, timezone: str, seed: str) -> Rule:
     if every := _EVERY.match(text):
         find_zone(timezone)
+        from_end = _FROM_END.search(text)
+        until = from_end.start() if from_end else len(text)
         try:
-            return every_rule(parse_duration(text[every.end() :]))
+            period = parse_duration(text[every.end() : until])
+            return after_end_rule(period) if from_end else every_rule(period)
         except RuleError as error:
             raise error.inside(text, every.end()) from None
+    if _PERIOD.fullmatch(text):
+        find_zone(timezone)
+        return every_rule(parse_duration(text))
     if _INSTANT.match(text):
         raise RuleError(
             f"one instant is written as an object: {{at: {text.strip()[:40]}}}",
@@ -126,58 +171,103 @@ def _kind(spec: Mapping[str, object]) -> str:
     for key in spec:
         if not isinstance(key, str):
             raise RuleError(f"the keys of a schedule are text, got {quoted(key)}")
-        if key in _LATER:
-            raise RuleError(f"{key} is not supported yet", field=key)
         if key not in _KEYS:
             hint = did_you_mean(key, _KEYS)
             raise RuleError(f"unknown key {quoted(key)}{hint}", field=key)
     kinds = [key for key in _KINDS if key in spec]
     if not kinds:
-        raise RuleError("a schedule needs one of cron, every or at")
+        raise RuleError(
+            "a schedule needs one of cron, every, at, daily, weekly or monthly"
+        )
     if len(kinds) > 1:
         raise RuleError(
             f"a schedule has one kind of rule, got {kinds[0]} and {kinds[1]}: write two"
             " schedules",
             field=kinds[1],
         )
-    if "anchor" in spec and kinds[0] != "every":
-        raise RuleError("anchor goes with every", field="anchor")
+    for key, allowed in _GOES_WITH.items():
+        if key in spec and kinds[0] not in allowed:
+            raise RuleError(f"{key} goes with {_listed(allowed)}", field=key)
     return kinds[0]
 
 
 def _object_rule(
-    kind: str, spec: Mapping[str, object], default_timezone: str, seed: str
-) -> tuple[Rule, dict[str, object]]:
-    """Return the rule, and the keys that JSON wants written in another way."""
-    timezone = _text(spec.get("timezone", default_timezone), "timezone")
+    kind: str,
+    spec: Mapping[str, object],
+    timezone: str,
+    seed: str,
+    known: Mapping[str, Calendar],
+) -> Rule:
     dst = _text(spec.get("dst", "debian"), "dst")
-    find_zone(timezone)
+    zone = find_zone(timezone)
     check_dst(dst)
     if kind == "cron":
         try:
             text = _text(spec["cron"], "cron")
-            rule = cron_rule(text, timezone=timezone, dst=dst, seed=seed)
+            return cron_rule(text, timezone=timezone, dst=dst, seed=seed)
         except RuleError as error:
             raise error.under("cron") from None
-        return rule, {}
     if kind == "every":
-        anchor = _instant(spec.get("anchor", "1970-01-01T00:00:00Z"), "anchor")
-        try:
-            # Anything but text and numbers is refused there.
-            period = parse_duration(spec["every"])  # type: ignore[arg-type]
-            rule_every = every_rule(period, anchor=anchor)
-        except RuleError as error:
-            raise error.under("every") from None
-        return rule_every, _written(spec, "anchor")
-    return at_rule(_instant(spec[kind], kind)), _written(spec, kind)
+        return _every(spec)
+    if kind in CALENDAR_KINDS:
+        return calendar_rule(kind, spec, zone=zone, dst=dst, known=known)
+    return at_rule(_instant(spec[kind], kind))
 
 
-def _written(spec: Mapping[str, object], key: str) -> dict[str, object]:
-    """Return the key with its datetime as text, as a YAML or TOML reader made one."""
-    value = spec.get(key)
+def _every(spec: Mapping[str, object]) -> Rule:
+    try:
+        # Anything but text and numbers is refused there.
+        period = parse_duration(spec["every"])  # type: ignore[arg-type]
+        if "from" not in spec:
+            anchor = _instant(spec.get("anchor", "1970-01-01T00:00:00Z"), "anchor")
+            return every_rule(period, anchor=anchor)
+        if spec["from"] != "end":
+            raise RuleError(
+                "from is end: a period counts from the end of the last execution, or"
+                f" from its anchor, got {quoted(spec['from'])}",
+                field="from",
+            )
+        for key in ("anchor", "start", "end", "exclude", "jitter"):
+            if key in spec:
+                raise RuleError(f"{key} does not go with from: end", field=key)
+        return after_end_rule(period)
+    except RuleError as error:
+        raise error.under("every") from None
+
+
+def _bounded(
+    rule: Rule,
+    spec: Mapping[str, object],
+    timezone: str,
+    seed: str,
+    known: Mapping[str, Calendar],
+) -> Rule:
+    """Return the rule without its exclusions and within its window."""
+    has_exclusion = "exclude" in spec
+    if has_exclusion:
+        rule = excluding(
+            rule, spec["exclude"], timezone=timezone, seed=seed, known=known
+        )
+    zone = find_zone(timezone)
+    start, end = (
+        read_edge(spec[key], zone, key) if key in spec else None
+        for key in ("start", "end")
+    )
+    rule = window_rule(rule, start, end)
+    if has_exclusion or start is not None or end is not None:
+        check_left(rule, excluded=has_exclusion)
+    return rule
+
+
+def written(value: object) -> object:
+    """Return a value as JSON has it: YAML and TOML readers make dates of some texts."""
     if isinstance(value, datetime):
-        return {key: format_instant(from_datetime(value))}
-    return {}
+        return format_instant(from_datetime(value))
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return [written(one) for one in value]
+    return value
 
 
 def _instant(value: object, field: str) -> int:
@@ -195,6 +285,28 @@ def _text(value: object, field: str) -> str:
             f"{field} must be text, got {type(value).__name__}", field=field
         )
     return value
+
+
+def _jitter(value: object) -> int:
+    try:
+        jitter = parse_duration(value)  # type: ignore[arg-type]  # refuses the rest
+    except RuleError as error:
+        raise error.under("jitter") from None
+    if jitter > _MOST_JITTER:
+        raise RuleError("jitter is at most 24h", field="jitter")
+    return jitter
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RuleError("max_runs must be a whole number", field="max_runs")
+    if not 1 <= value <= _MOST_RUNS:
+        raise RuleError(f"max_runs must be 1-{_MOST_RUNS}", field="max_runs")
+    return value
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _name(value: object) -> str:

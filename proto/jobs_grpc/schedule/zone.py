@@ -7,12 +7,15 @@ So each stretch of a zone is probed once and the changes in it are kept.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from bisect import bisect_right
 from datetime import datetime, timedelta
 from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
 from jobs_grpc.schedule.error import RuleError, did_you_mean, quoted
 
@@ -47,17 +50,20 @@ class Zone:
         self.name = info.key
         self._info = info
         # zoneinfo answers without an instant only where the offset never changes.
-        self._is_fixed = info.utcoffset(None) is not None
+        fixed = info.utcoffset(None)
+        self._fixed = None if fixed is None else _seconds(fixed)
         self._stretches: dict[int, tuple[Change, ...]] = {}
 
     def offset(self, second: int) -> int:
         """Return the seconds east of UTC that hold at an instant."""
+        if self._fixed is not None:
+            return self._fixed
         moment = datetime.fromtimestamp(second, self._info)
         return _seconds(moment.utcoffset())
 
     def first_change(self, after: int, until: int) -> Change | None:
         """Return the first change in (after, until]."""
-        if self._is_fixed:
+        if self._fixed is not None:
             return None
         for stretch in range(after // _STRETCH, until // _STRETCH + 1):
             for change in self._changes(stretch):
@@ -103,6 +109,31 @@ def find_zone(name: str) -> Zone:
             pass  # not there, not a zone file, or a folder such as "America"
     hint = _nearest_zone(name) if name else ", got nothing: write UTC or Europe/Berlin"
     raise RuleError(f"unknown time zone {quoted(name)}{hint}", field="timezone")
+
+
+@lru_cache(maxsize=1)
+def tzdata_version() -> str:
+    """Return the version of the zone data in use, for example `2026a`.
+
+    The system's data comes before the package's, as `zoneinfo` reads them. Data that
+    does not say its version is named by a digest of one busy zone.
+    """
+    for folder in TZPATH:
+        for name in ("tzdata.zi", "+VERSION"):
+            try:
+                with Path(folder, name).open(encoding="ascii") as file:
+                    return file.readline().removeprefix("# version").strip()
+            except (OSError, UnicodeDecodeError):
+                continue
+        try:
+            data = Path(folder, "Africa/Casablanca").read_bytes()
+        except OSError:
+            continue
+        return f"unnamed-{hashlib.blake2b(data, digest_size=4).hexdigest()}"
+    try:
+        return str(import_module("tzdata").IANA_VERSION)
+    except (ImportError, AttributeError):
+        return "unknown"
 
 
 def _nearest_zone(name: str) -> str:

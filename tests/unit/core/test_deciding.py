@@ -269,9 +269,3 @@ def test_an_instant_is_due_once_and_never_again(stage: Stage) -> None:
     stage.live_through(3_600)
     assert outcomes(stage) == [(60, "started", "")]
     assert stage.wake_at is None
-
-
-def test_an_instant_that_has_passed_is_not_due(stage: Stage) -> None:
-    stage.apply(schedule={"at": "2026-03-02T11:59:00Z"})
-    stage.live_through(60)
-    assert outcomes(stage) == []

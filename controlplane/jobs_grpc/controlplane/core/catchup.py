@@ -62,14 +62,19 @@ class Plan:
     missed: tuple[Missed, ...]
 
 
-def unattended(rule: Rule, cursor: int, window: int, now: int) -> Unattended:
-    """Return what came due in (cursor, now]."""
+def unattended(
+    rule: Rule, cursor: int, window: int, now: int, grace: int = 0
+) -> Unattended:
+    """Return what came due in (cursor, now].
+
+    `grace` is how much later than its due time a start may be on purpose.
+    """
     first = rule.next_after(cursor)
     if first is None or first > now:
         return Unattended(None, cursor, (), is_outage=False)
-    edge, within = _latest(rule, max(cursor, now - window), now)
+    edge, within = _latest(rule, max(cursor, now - window - grace), now)
     before = first if first <= edge else None
-    return Unattended(before, edge, within, is_outage=now - first >= OUTAGE)
+    return Unattended(before, edge, within, is_outage=now - first >= OUTAGE + grace)
 
 
 def _latest(rule: Rule, edge: int, now: int) -> tuple[int, tuple[int, ...]]:

@@ -50,6 +50,7 @@ from .schedule_objects import ScheduleObjects
 from .states import State
 from .timeline import Timeline
 from .waiting import Waiting
+from .zones import Zones
 
 # Repeated request ids are recognized at least this long back, beside what the store knows.
 _REQUESTS_KEPT: Final = 100_000
@@ -63,6 +64,7 @@ class Core:
         self.live = Live(sequence=Sequence(term))
         self.waiting = Waiting()
         self.timeline = Timeline()
+        self.zones = Zones()
         self._executions = Executions(self.live, self.waiting)
         self._definitions = Definitions(self.live, self.timeline, self.waiting)
         schedules = ScheduleObjects(self._definitions)
@@ -102,6 +104,7 @@ class Core:
                     self.timeline.add(schedule, now)
                 if self._executions.holds:
                     settle(draft, self._executions.holds, job)
+            self.zones.note(draft, len(self.timeline))
             self._is_new = False
         self._decider.advance(draft)
         self._executions.come_due(draft)
@@ -112,6 +115,7 @@ class Core:
             except RefusedError as error:
                 draft.replies.append(error)
         self._place(draft)
+        self.timeline.alarms.ended(draft.statistics.values())
         return draft.freeze(self._wake_at())
 
     def require_job(self, key: JobKey) -> Job:
@@ -124,22 +128,24 @@ class Core:
         cursors: Mapping[str, int],
         now: int,
         objects: Iterable[tuple[ScheduleSpec, ScheduleObject]] = (),
+        counts: Mapping[str, int] | None = None,
     ) -> None:
         """Take over a job of an earlier term, before the first step.
 
-        `objects` are its schedules that the API made or switched.
+        `objects` are its schedules that the API made or switched, `counts` how many
+        executions schedules have started, by their id.
         """
         said = {spec.id: (spec, one) for spec, one in objects}
-        for spec in job.spec.schedules:
-            cursor = cursors.get(spec.id, now)
-            one = said.pop(spec.id, (spec, None))[1]
+        found = [
+            (spec, said.pop(spec.id, (spec, None))[1]) for spec in job.spec.schedules
+        ]
+        for spec, one in [*found, *said.values()]:
             job.schedules[spec.id] = Schedule(
-                job=job, spec=spec, cursor=cursor, object=one
-            )
-        for spec, made in said.values():
-            cursor = cursors.get(spec.id, now)
-            job.schedules[spec.id] = Schedule(
-                job=job, spec=spec, cursor=cursor, object=made
+                job=job,
+                spec=spec,
+                cursor=cursors.get(spec.id, now),
+                object=one,
+                started=counts.get(spec.id, 0) if counts else 0,
             )
         self.live.jobs[job.spec.key] = job
 
@@ -268,6 +274,7 @@ class Core:
     def _wake_at(self) -> int | None:
         times = (
             self.timeline.next_due(),
+            self.timeline.alarms.next_due(),
             self._executions.next_due(),
             self._fleet.next_watch(),
         )

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from jobs_grpc.schedule import Rule, format_instant
 
+from .alarms import held_back, rule_now, start_of
+from .bounds import count_start, refusal
 from .catchup import Unattended, plan, unattended
 from .draft import Draft
 from .effects import DueTimeSkipped
@@ -19,7 +21,7 @@ from .overlap import Verdict, in_the_way, judge
 from .rows import DecisionRow
 from .timeline import Timeline
 
-_Memo = dict[tuple[Rule, int, int], Unattended]
+_Memo = dict[tuple[Rule, int, int, int, int], Unattended]
 
 
 class Decider:
@@ -36,6 +38,11 @@ class Decider:
         for group in self._timeline.due(draft.now):
             for schedule in group.schedules.values():
                 self._settle(draft, schedule, known)
+        alarms = self._timeline.alarms
+        for schedule in alarms.due(draft.now):
+            self._settle(draft, schedule, known)
+            if not schedule.spec.jitter:
+                alarms.arm(schedule)
 
     def recover(self, draft: Draft) -> None:
         """Decide what came due while no leader lived, before the timeline runs."""
@@ -47,15 +54,24 @@ class Decider:
     def _settle(self, draft: Draft, schedule: Schedule, known: _Memo) -> None:
         """Decide everything between the schedule's cursor and now."""
         spec = schedule.job.spec
-        now = draft.now
+        now, jitter = draft.now, schedule.spec.jitter
+        if jitter and (held := held_back(schedule, now)) is not None:
+            self._timeline.alarms.set(schedule, start_of(schedule, held))
+            now = held - 1
         # Schedules of one rule mostly share their cursor too.
-        memo = (schedule.spec.rule, schedule.cursor, spec.catch_up_window)
+        memo = (
+            rule_now(schedule),
+            schedule.cursor,
+            spec.catch_up_window,
+            now,
+            jitter,
+        )
         found = known.get(memo)
         if found is None:
-            found = unattended(*memo, now)
+            found = unattended(*memo)
             known[memo] = found
         if found.is_outage:
-            self._catch_up(draft, schedule, found)
+            self._catch_up(draft, schedule, found, now)
         else:
             for due in found.within:
                 self._decide(draft, schedule, due)
@@ -64,6 +80,8 @@ class Decider:
         job = schedule.job
         if not job.enabled or not schedule.is_enabled_at(due):
             self._skip(draft, schedule, due, "disabled")
+        elif reason := refusal(schedule, due):
+            self._skip(draft, schedule, due, reason)
         elif due == job.last_due_started or (job.job_id, due) in draft.due_started:
             self._skip(draft, schedule, due, "duplicate")
         elif (verdict := judge(job, draft.now)).may_start:
@@ -98,6 +116,7 @@ class Decider:
                 hold=verdict.hold,
             ),
         )
+        count_start(draft, schedule)
         job.last_due_started = due
         if len(job.schedules) > 1:
             draft.due_started.add((job.job_id, due))
@@ -153,7 +172,9 @@ class Decider:
         )
         draft.facts.append(DueTimeSkipped(key, due, reason, holder))
 
-    def _catch_up(self, draft: Draft, schedule: Schedule, found: Unattended) -> None:
+    def _catch_up(
+        self, draft: Draft, schedule: Schedule, found: Unattended, now: int
+    ) -> None:
         job = schedule.job
         plan_ = plan(found, mode=job.spec.catch_up, limit=job.spec.catch_up_max)
         for missed in plan_.missed:
@@ -169,7 +190,7 @@ class Decider:
             )
         for due in plan_.start:
             self._decide(draft, schedule, due)
-        self._move_cursor(draft, schedule, draft.now)
+        self._move_cursor(draft, schedule, now)
 
     def _move_cursor(self, draft: Draft, schedule: Schedule, to: int) -> None:
         schedule.cursor = to

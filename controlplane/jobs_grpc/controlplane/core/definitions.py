@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from jobs_grpc.schedule import Rule
 
+from .bounds import check_future, note_count
 from .draft import Draft
 from .effects import JobApplied, JobDeleted
 from .errors import (
@@ -51,7 +52,7 @@ class Definitions:
 
     def apply(self, draft: Draft, request: ApplyJobs) -> tuple[Applied, ...]:
         """Create and update; refuse the whole request if one part cannot stand."""
-        self._check(request.specs)
+        self._check(request.specs, draft.now)
         if request.validate_only:
             return tuple(self._foresee(spec) for spec in request.specs)
         return tuple(
@@ -81,7 +82,7 @@ class Definitions:
         outcome = "enabled" if request.enabled else "disabled"
         draft.facts.append(JobApplied(request.key, outcome, job.revision))
 
-    def _check(self, specs: tuple[JobSpec, ...]) -> None:
+    def _check(self, specs: tuple[JobSpec, ...], now: int) -> None:
         seen: set[JobKey] = set()
         for spec in specs:
             if spec.key in seen:
@@ -92,6 +93,10 @@ class Definitions:
                 )
             seen.add(spec.key)
             self._check_names(spec)
+            job = self._live.jobs.get(spec.key)
+            known = job.schedules if job is not None else {}
+            for one in spec.schedules:
+                check_future(one, known.get(one.id), now, job_name(spec.key))
             try:
                 self._waiting.require(spec.queue)
             except RefusedError as error:
@@ -189,6 +194,7 @@ class Definitions:
         job.schedules[id_] = schedule
         draft.schedules[id_] = schedule.row()
         draft.deleted_schedules.pop(id_, None)
+        note_count(draft, schedule)
         if schedule.object is not None:
             draft.schedule_objects[id_] = schedule.object.row(id_, job.job_id)
         self._timeline.add(schedule, draft.now)
@@ -200,6 +206,7 @@ class Definitions:
         del job.schedules[id_]
         draft.schedules.pop(id_, None)
         draft.cursors.pop(id_, None)
+        draft.counts.pop(id_, None)
         draft.deleted_schedules[id_] = None
         if schedule.object is not None:
             draft.schedule_objects[id_] = None

@@ -15,6 +15,7 @@ from .execution import Execution, Result
 from .rows import (
     AttemptRow,
     Changes,
+    CountRow,
     CursorRow,
     DeadLetterRow,
     DecisionRow,
@@ -23,6 +24,7 @@ from .rows import (
     HoldRow,
     JobRow,
     LinkRow,
+    MetaRow,
     RevisionRow,
     ScheduleObjectRow,
     ScheduleRow,
@@ -85,6 +87,8 @@ class Draft:
     statistics: dict[int, Job] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
     workers: dict[str, WorkerRow] = field(default_factory=dict)
+    counts: dict[str, CountRow] = field(default_factory=dict)
+    meta: list[MetaRow] = field(default_factory=list)
 
     def note_created(self, execution: Execution) -> None:
         self.created[execution.seq] = execution
@@ -179,6 +183,8 @@ class Draft:
             statistics=tuple(job.statistics_row() for job in self.statistics.values()),
             queues=tuple(queue.row() for queue in self.queues.values()),
             workers=tuple(self.workers.values()),
+            counts=tuple(self.counts.values()),
+            meta=tuple(self.meta),
         )
         return Step(
             changes=changes,

@@ -112,6 +112,15 @@ class DueTimeSkipped:
     holder: str
 
 
+@dataclass(frozen=True, slots=True)
+class TimeZonesChanged:
+    """The time zone data is another than in the last term: due times may have moved."""
+
+    before: str
+    after: str
+    schedules: int
+
+
 class ExecutionLeased(NamedTuple):
     """An execution has a worker. `waited` is the time since it was due, µs."""
 
@@ -201,6 +210,7 @@ Fact = (
     JobApplied
     | JobDeleted
     | DueTimeSkipped
+    | TimeZonesChanged
     | ExecutionLeased
     | ExecutionStarted
     | ExecutionReleased

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from jobs_grpc.schedule import Rule
+from jobs_grpc.schedule import Blackout, Rule
 
 from .retrying import RetryPolicy
 
@@ -95,6 +95,12 @@ class ScheduleSpec:
     disabled_reason: str = ""
     # Where it is set, due times before it start nothing, and those after it do.
     disabled_until: int | None = None
+    # The longest delay of a start, in microseconds.
+    jitter: int = 0
+    # How many executions it may start in all.
+    max_runs: int | None = None
+    # Days on which its due times are decided against.
+    blackout: Blackout | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,10 @@ class Schedule:
     cursor: int
     # What the API has made of it; absent for most.
     object: ScheduleObject | None = None
+    # How many executions it has started, where their number is limited.
+    started: int = 0
+    # When it is looked at by itself; see `alarms`.
+    alarm: int | None = None
 
     @property
     def is_of_document(self) -> bool:

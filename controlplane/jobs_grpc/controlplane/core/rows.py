@@ -82,6 +82,20 @@ class CursorRow(NamedTuple):
     schedule_id: str
 
 
+class CountRow(NamedTuple):
+    """How many executions a schedule has started that may start only so many."""
+
+    schedule_id: str
+    started: int
+
+
+class MetaRow(NamedTuple):
+    """A fact about the store as a whole."""
+
+    key: str
+    value: str
+
+
 class DecisionRow(NamedTuple):
     """What became of one due time; unique by (schedule, due time).
 
@@ -303,6 +317,8 @@ class Changes:
     statistics: tuple[StatisticsRow, ...] = ()
     queues: tuple[QueueRow, ...] = ()
     workers: tuple[WorkerRow, ...] = ()
+    counts: tuple[CountRow, ...] = ()
+    meta: tuple[MetaRow, ...] = ()
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)
@@ -376,3 +392,5 @@ class ActiveState:
     # (job id, revision) to document, for executions of older revisions.
     documents: dict[tuple[int, int], str] = field(default_factory=dict)
     queues: tuple[QueueRow, ...] = ()
+    counts: tuple[CountRow, ...] = ()
+    meta: tuple[MetaRow, ...] = ()

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from jobs_grpc.schedule import format_instant
 
+from .bounds import check_future
 from .definitions import Definitions, job_name
 from .draft import Draft
 from .errors import (
@@ -62,6 +63,7 @@ class ScheduleObjects:
                 f'the schedule "{request.spec.name}" was changed by somebody else',
                 hint="look at it again, then change it",
             )
+        check_future(request.spec, known, draft.now, job_name(request.key))
         same_rule = known.spec.rule == request.spec.rule
         said = replace(
             known.object,
@@ -80,6 +82,7 @@ class ScheduleObjects:
             spec=request.spec,
             cursor=known.cursor if same_rule else draft.now,
             object=said,
+            started=known.started if same_rule else 0,
         )
         self._definitions.drop_schedule(draft, job, known)
         self._definitions.add_schedule(draft, job, changed)
@@ -95,6 +98,7 @@ class ScheduleObjects:
                 hint="change it with `jobs-grpc schedule update`, or choose another name",
                 field="name",
             )
+        check_future(request.spec, None, draft.now, job_name(request.key))
         said = ScheduleObject(
             entry_json=request.entry_json, created_at=draft.now, updated_at=draft.now
         )

@@ -11,8 +11,9 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jobs_grpc.schedule import Rule
+from jobs_grpc.schedule import AfterEndRule, Rule
 
+from .alarms import Alarms
 from .live import Schedule
 
 
@@ -34,6 +35,7 @@ class Timeline:
         self._groups: dict[Rule, RuleGroup] = {}
         self._heap: list[tuple[int, int, RuleGroup]] = []
         self._pushed = 0
+        self.alarms = Alarms()
 
     def add(self, schedule: Schedule, now: int) -> None:
         """Watch a schedule for due times later than `now`."""
@@ -46,12 +48,15 @@ class Timeline:
         elif now < group.as_of:
             self._move(group, now)
         group.schedules[schedule.spec.id] = schedule
+        if isinstance(rule, AfterEndRule):
+            self.alarms.watch(schedule)
 
     def remove(self, schedule: Schedule) -> None:
         """Watch it no longer."""
         rule = schedule.spec.rule
         group = self._groups[rule]
         del group.schedules[schedule.spec.id]
+        self.alarms.forget(schedule)
         if not group.schedules:
             # Its heap entry is dropped when it comes up.
             del self._groups[rule]

@@ -27,6 +27,7 @@ from jobs_grpc.controlplane.storage.store import Store, StoreError
 from jobs_grpc.runtime.backoff import Backoff
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.runtime.tasks import Supervisor
+from jobs_grpc.schedule import tzdata_version
 
 from .journal import Journal, NotLeadingError
 from .loading import build_core
@@ -159,7 +160,9 @@ class Leader:
             holder=self._holder, address=self._address, now=now
         )
         state = await self._store.load_active()
-        core = build_core(state, term=term, now=self._clock.now())
+        core = build_core(
+            state, term=term, now=self._clock.now(), tzdata=tzdata_version()
+        )
         journal = Journal(
             core=core, store=self._store, clock=self._clock, release=self._release
         )

@@ -21,19 +21,23 @@ from jobs_grpc.controlplane.core.rows import (
 )
 from jobs_grpc.controlplane.core.schedule_object import ScheduleObject, object_of
 from jobs_grpc.controlplane.core.states import Phase, State
+from jobs_grpc.controlplane.core.zones import KEY as ZONES_KEY
+from jobs_grpc.controlplane.core.zones import Zones
 
 from .specs import schedule_of, spec_from_json
 
 log = logging.getLogger(__name__)
 
 
-def build_core(state: ActiveState, *, term: int, now: int) -> Core:
-    """Return a core that stands where the store does.
+def build_core(state: ActiveState, *, term: int, now: int, tzdata: str = "") -> Core:
+    """Return a core that stands where the store does; `tzdata` is the version in use.
 
     A row that cannot be understood (by a bug, or a hand in the database) costs its own
     job or execution and a line in the log, never the term.
     """
     core = Core(term=term)
+    core.zones = Zones(dict(state.meta).get(ZONES_KEY, ""), tzdata)
+    counts = dict(state.counts)
     for queue in state.queues:
         known = core.waiting.queues.get(queue.name)
         if known is not None:
@@ -57,7 +61,7 @@ def build_core(state: ActiveState, *, term: int, now: int) -> Core:
         specs[(row.job_id, row.revision)] = spec
         job = _job(row, spec, statistics.get(row.job_id))
         made = _objects(objects.get(row.job_id, ()), spec)
-        core.restore_job(job, cursors[row.job_id], now, made)
+        core.restore_job(job, cursors[row.job_id], now, made, counts)
     holds = {row.seq: Hold(row.reason, row.subject, row.since) for row in state.holds}
     retries = {row.execution_seq: RetryState(*row[1:]) for row in state.retries}
     for one in state.executions:

@@ -14,6 +14,7 @@ from jobs_grpc.controlplane.core.errors import InvalidError
 from jobs_grpc.controlplane.core.job import JobKey, ScheduleSpec
 from jobs_grpc.jobfile import JobDocument
 from jobs_grpc.jobfile.parameter import parameter_values
+from jobs_grpc.jobfile.part.timing import mentioned
 from jobs_grpc.schedule import RuleError
 
 from .specs import schedule_of
@@ -23,9 +24,9 @@ _LARGEST: Final = 64 * 1024
 _KINDS: Final = ("cron", "every", "at", "run_at", "daily", "weekly", "monthly", "on")
 _BELONGS: Final[Mapping[str, tuple[str, ...]]] = {
     "every": ("anchor", "from"),
-    "daily": ("time",),
-    "weekly": ("time",),
-    "monthly": ("time",),
+    "daily": ("time", "calendar"),
+    "weekly": ("time", "calendar"),
+    "monthly": ("time", "calendar", "short_months"),
 }
 
 
@@ -55,6 +56,8 @@ def made(
             field="name",
         )
     whole = {"timezone": document.timezone, **entry, "name": name}
+    if calendars := mentioned(document.calendars, list(entry.values())):
+        whole["calendars"] = {**calendars, **entry.get("calendars", {})}
     if whole["timezone"] == "UTC":
         del whole["timezone"]
     key: JobKey = (document.namespace, document.workspace, document.name)

@@ -21,10 +21,11 @@ from jobs_grpc.controlplane.core.job import (
 from jobs_grpc.controlplane.core.retrying import Backoff, RetryPolicy
 from jobs_grpc.jobfile import JobDocument
 from jobs_grpc.schedule import (
-    CronRule,
     ParsedSchedule,
     parse_duration,
     parse_schedule,
+    read_calendars,
+    rule_identity,
 )
 
 # `overlap: allow` without a number.
@@ -117,10 +118,14 @@ def _defaults_of(document: JobDocument) -> Mapping[str, Any]:
 def schedule_of(key: JobKey, entry: Mapping[str, object]) -> ScheduleSpec:
     """Return the spec of a schedule that stands beside the job's document.
 
+    The calendars that it names are in the entry.
+
     Raises:
         RuleError: the entry is no schedule.
     """
-    parsed = parse_schedule(entry, seed="/".join(key))
+    entry = dict(entry)
+    calendars = read_calendars(entry.pop("calendars", {}))
+    parsed = parse_schedule(entry, seed="/".join(key), calendars=calendars)
     return _schedule_spec(parsed, schedule_id(key, parsed.name or ""))
 
 
@@ -155,10 +160,7 @@ def _schedules_of(document: JobDocument) -> tuple[ScheduleSpec, ...]:
     found: dict[str, ScheduleSpec] = {}
     for parsed in document.schedules:
         rule = parsed.rule
-        identity = parsed.name or f"{rule.canonical} {rule.timezone}"
-        if not parsed.name and isinstance(rule, CronRule) and rule.dst != "debian":
-            identity += f" {rule.dst}"
-        id_ = schedule_id(key, identity)
+        id_ = schedule_id(key, parsed.name or rule_identity(rule))
         # The same rule given twice is one rule.
         found.setdefault(id_, _schedule_spec(parsed, id_))
     return tuple(found.values())
@@ -173,4 +175,7 @@ def _schedule_spec(parsed: ParsedSchedule, id_: str) -> ScheduleSpec:
         enabled=parsed.enabled,
         disabled_reason=parsed.disabled_reason,
         disabled_until=parsed.disabled_until,
+        jitter=parsed.jitter,
+        max_runs=parsed.max_runs,
+        blackout=parsed.blackout,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from jobs_grpc.controlplane.core.alarms import rule_now
 from jobs_grpc.controlplane.core.job import (
     STANDALONE,
     JobKey,
@@ -144,7 +145,9 @@ def schedule(one: Schedule, *, now: int) -> job_pb2.Schedule:
     until = None if one.is_enabled_at(now) else one.disabled_until
     next_due = None
     if is_enabled or (job.enabled and until is not None):
-        next_due = spec.rule.next_after(now if until is None else max(now, until - 1))
+        next_due = rule_now(one).next_after(
+            now if until is None else max(now, until - 1)
+        )
     owner = job_pb2.ScheduleOwner
     return job_pb2.Schedule(
         id=spec.id,

@@ -15,6 +15,7 @@ from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     AttemptRow,
     Changes,
+    CountRow,
     DeadLetterRow,
     DecisionRow,
     EventRow,
@@ -23,6 +24,7 @@ from jobs_grpc.controlplane.core.rows import (
     JobRecord,
     JobRow,
     LinkRow,
+    MetaRow,
     QueueRow,
     RetryRow,
     ScheduleObjectRow,
@@ -63,6 +65,8 @@ class MemoryStore:
         self._queues: dict[str, QueueRow] = {}
         self._workers: dict[str, WorkerRow] = {}
         self._holds: dict[int, HoldRow] = {}
+        self._counts: dict[str, CountRow] = {}
+        self._meta: dict[str, MetaRow] = {}
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
@@ -121,6 +125,8 @@ class MemoryStore:
                 key: text for key, text in self._documents.items() if key in wanted
             },
             queues=tuple(self._queues.values()),
+            counts=tuple(self._counts.values()),
+            meta=tuple(self._meta.values()),
         )
 
     async def commit(self, term: int, changes: Changes) -> None:
@@ -304,6 +310,7 @@ class MemoryStore:
         # First, so that a name that becomes free can be taken in the same commit.
         for schedule_id in changes.deleted_schedules:
             self._schedules.pop(schedule_id, None)
+            self._counts.pop(schedule_id, None)
         for schedule_id in changes.deleted_schedule_objects:
             self._schedule_objects.pop(schedule_id, None)
         for job_id in changes.deleted_jobs:
@@ -325,6 +332,8 @@ class MemoryStore:
         self._statistics.update((row.job_id, row) for row in changes.statistics)
         self._queues.update((row.name, row) for row in changes.queues)
         self._workers.update((row.worker_id, row) for row in changes.workers)
+        self._counts.update((row.schedule_id, row) for row in changes.counts)
+        self._meta.update((row.key, row) for row in changes.meta)
 
     def _write_executions(self, changes: Changes) -> None:
         for row in changes.created:

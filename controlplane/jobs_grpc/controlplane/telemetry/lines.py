@@ -30,6 +30,7 @@ from jobs_grpc.controlplane.core.effects import (
     SessionDisconnected,
     SessionEnded,
     SessionOpened,
+    TimeZonesChanged,
 )
 from jobs_grpc.controlplane.core.job import STANDALONE, JobKey
 from jobs_grpc.controlplane.core.states import FAILURES, State
@@ -71,6 +72,14 @@ def _skipped(fact: DueTimeSkipped) -> Line:
     text = f"JOB {_name(fact.key)}: due time skipped ({fact.reason})"
     level = logging.DEBUG if fact.reason == "disabled" else logging.INFO
     return level, text, fact.holder, {"due_at": fact.due_at}
+
+
+def _zones_changed(fact: TimeZonesChanged) -> Line:
+    text = (
+        f"time zone data {fact.before} -> {fact.after}: the due times of"
+        f" {fact.schedules} schedules are computed anew"
+    )
+    return logging.WARNING, text, "", {}
 
 
 def _released(fact: ExecutionReleased) -> Line:
@@ -129,6 +138,7 @@ DESCRIPTIONS: Final[Mapping[type[Any], Callable[[Any], Line]]] = {
     ExecutionReleased: _released,
     ExecutionRetried: _retried,
     DueTimeSkipped: _skipped,
+    TimeZonesChanged: _zones_changed,
     JobApplied: _applied,
     JobDeleted: _deleted,
     SessionOpened: _opened,

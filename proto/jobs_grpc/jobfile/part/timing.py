@@ -13,7 +13,13 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
 from jobs_grpc.jobfile.part.complaint import Complaint, complain, complaints, shown
-from jobs_grpc.schedule import ParsedSchedule, RuleError, parse_schedule
+from jobs_grpc.schedule import (
+    Calendar,
+    ParsedSchedule,
+    RuleError,
+    parse_schedule,
+    read_calendars,
+)
 
 # Explaining a wrong one takes milliseconds, and nobody can read a hundred.
 MOST_SCHEDULES: Final = 100
@@ -57,8 +63,53 @@ def zone_fault(name: object) -> str | None:
     return None
 
 
+def _calendars(value: object) -> dict[str, tuple[str, ...]]:
+    """Read named calendars; kept as the texts of their days."""
+    try:
+        read_calendars(value)
+    except RuleError as error:
+        raise complaints(
+            [Complaint((error.field,) if error.field else (), error.message)]
+        ) from None
+    assert isinstance(value, Mapping)  # else it was refused
+    return {
+        name: tuple(
+            str(day).strip()
+            for day in (days if isinstance(days, list | tuple) else [days])
+        )
+        for name, days in sorted(value.items())
+    }
+
+
+def mentioned(calendars: Mapping[str, object], schedule: object) -> dict[str, object]:
+    """Return the calendars that a schedule, as it was written, may speak of."""
+    words: set[str] = set()
+    found = [schedule]
+    while found:
+        value = found.pop()
+        if isinstance(value, str):
+            words.add(value)
+        elif isinstance(value, Mapping):
+            found += value.values()
+        elif isinstance(value, list | tuple):
+            found += value
+    return {name: days for name, days in calendars.items() if name in words}
+
+
+def calendars_of(value: object) -> Mapping[str, Calendar] | None:
+    """Return named calendars; None if they are wrong, which is reported elsewhere."""
+    try:
+        return read_calendars(value)
+    except RuleError:
+        return None
+
+
 def parse_entries(
-    schedule: object, *, timezone: str, seed: str
+    schedule: object,
+    *,
+    timezone: str,
+    seed: str,
+    calendars: Mapping[str, Calendar] | None = None,
 ) -> tuple[tuple[ParsedSchedule, ...], list[Complaint]]:
     """Return what the schedules mean, and what is wrong with them.
 
@@ -73,7 +124,11 @@ def parse_entries(
             continue  # its shape is refused elsewhere
         loc = entry_path(schedule, index)
         try:
-            parsed.append(parse_schedule(entry, default_timezone=timezone, seed=seed))
+            parsed.append(
+                parse_schedule(
+                    entry, default_timezone=timezone, seed=seed, calendars=calendars
+                )
+            )
         except RuleError as error:
             if isinstance(entry, Mapping) and error.field:
                 loc = (*loc, error.field)
@@ -108,6 +163,10 @@ def entry_path(schedule: object, index: int) -> tuple[int | str, ...]:
     return ("schedule",)
 
 
+def _several(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "array", "items": schema}]}
+
+
 _ENTRY_SCHEMA: dict[str, Any] = {
     "anyOf": [
         {"type": "string", "examples": ["30 2 * * 1-6", "every 30m", "@daily"]},
@@ -126,22 +185,90 @@ _ENTRY_SCHEMA: dict[str, Any] = {
                     "type": "string",
                     "description": "With every: an instant that the periods count from.",
                 },
+                "from": {
+                    "const": "end",
+                    "description": (
+                        "With every: the period counts from the end of the last run."
+                    ),
+                },
                 "at": {
                     "type": "string",
                     "description": "One instant: 2027-01-15T10:00:00Z.",
                 },
                 "run_at": {"type": "string", "description": "The same as at."},
+                "daily": {
+                    **_several({"type": ["string", "boolean"]}),
+                    "description": "true, business-days, or the times of day.",
+                },
+                "weekly": {
+                    **_several({"type": ["string", "integer"]}),
+                    "description": "Days of the week: mon, or [mon, fri].",
+                },
+                "monthly": {
+                    **_several({"type": ["string", "integer"]}),
+                    "description": (
+                        "Days of the month: 1 to 31, last-day, first-monday, "
+                        "last-friday, last-business-day."
+                    ),
+                },
+                "time": {
+                    **_several({"type": "string"}),
+                    "description": (
+                        'With daily, weekly, monthly: "18:00", or several. '
+                        'Default: "00:00".'
+                    ),
+                },
+                "short_months": {
+                    "enum": ["skip", "last-day"],
+                    "description": (
+                        "With monthly: what a month without the day does. Default: skip."
+                    ),
+                },
+                "calendar": {
+                    "type": "string",
+                    "description": "The calendar whose days are no business days.",
+                },
                 "name": {
                     "type": "string",
                     "description": "What to call the schedule; unique in the job.",
                 },
                 "timezone": {
                     "type": "string",
-                    "description": "Where the clock of a cron expression hangs.",
+                    "description": "Where the clock of the schedule hangs.",
                 },
                 "dst": {
+                    "enum": ["debian", "skip", "first", "last", "both"],
+                    "description": "What to do when clocks change. Default: debian.",
+                },
+                "start": {
                     "type": "string",
-                    "description": "What a cron expression does when clocks change.",
+                    "description": "No due time before this instant or day.",
+                },
+                "end": {
+                    "type": "string",
+                    "description": "No due time at or after this instant or day.",
+                },
+                "exclude": {
+                    **_several({"type": ["string", "object"]}),
+                    "description": (
+                        "What is no due time: cron expressions, days, ranges of days, "
+                        "{calendar: NAME}."
+                    ),
+                },
+                "blackout": {
+                    **_several({"type": "string"}),
+                    "description": (
+                        "Calendars on whose days due times are skipped, with a record."
+                    ),
+                },
+                "jitter": {
+                    "type": ["string", "number"],
+                    "description": "The longest delay of a start; a hash draws it.",
+                },
+                "max_runs": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "description": "How many runs the schedule may start in all.",
                 },
                 "params": {
                     "type": "object",
@@ -177,3 +304,10 @@ Schedules = Annotated[
     ),
 ]
 Zone = Annotated[str, AfterValidator(_zone)]
+Calendars = Annotated[
+    dict[str, tuple[str, ...]],
+    PlainValidator(_calendars),
+    WithJsonSchema(
+        {"type": "object", "additionalProperties": _several({"type": "string"})}
+    ),
+]

@@ -60,6 +60,12 @@ select h.seq, h.reason, h.subject, h.since from holds as h
 inner join executions as e on e.seq = h.seq
 where e.finished_at is null;
 
+-- name: active_counts
+select schedule_id, started from schedule_counts;
+
+-- name: active_meta
+select key, value from meta;
+
 -- name: job
 select
     j.job_id, j.namespace, j.workspace, j.name, j.revision, j.document_json,

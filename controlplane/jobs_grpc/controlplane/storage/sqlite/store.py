@@ -15,6 +15,7 @@ from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     AttemptRow,
     Changes,
+    CountRow,
     DeadLetterRow,
     DecisionRow,
     EventRow,
@@ -23,6 +24,7 @@ from jobs_grpc.controlplane.core.rows import (
     JobRecord,
     JobRow,
     LinkRow,
+    MetaRow,
     QueueRow,
     RetryRow,
     ScheduleObjectRow,
@@ -107,6 +109,8 @@ class SqliteStore:
             retries=tuple(map(RetryRow._make, await fetch("active_retries"))),
             documents={(row[0], row[1]): row[2] for row in documents},
             queues=tuple(map(QueueRow._make, await fetch("active_queues"))),
+            counts=tuple(map(CountRow._make, await fetch("active_counts"))),
+            meta=tuple(map(MetaRow._make, await fetch("active_meta"))),
         )
 
     async def job(self, key: JobKey) -> JobRecord | None:

@@ -59,6 +59,8 @@ _MANY: Final = frozenset(
         "statistics",
         "queues",
         "workers",
+        "counts",
+        "meta",
     }
 )
 
@@ -150,6 +152,7 @@ class Writer:
         for name, keys in (
             ("deleted_schedules", changes.deleted_schedules),
             ("deleted_schedule_objects", changes.deleted_schedule_objects),
+            ("deleted_counts", changes.deleted_schedules),
             ("deleted_jobs", changes.deleted_jobs),
             ("deleted_statistics", changes.deleted_jobs),
             ("deleted_holds", changes.deleted_holds),
@@ -176,6 +179,8 @@ class Writer:
             ("statistics", changes.statistics),
             ("queues", changes.queues),
             ("workers", changes.workers),
+            ("counts", changes.counts),
+            ("meta", changes.meta),
         ):
             for text, parameters in self._many[name].groups(rows):
                 connection.execute(text, parameters)

@@ -76,6 +76,17 @@ insert into decisions (
     outcome, reason, execution_id, holder, until, due_times
 ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
+-- name: counts
+insert into schedule_counts (schedule_id, started) values ($1, $2)
+on conflict (schedule_id) do update set started = excluded.started;
+
+-- name: deleted_counts
+delete from schedule_counts where schedule_id = $1;
+
+-- name: meta
+insert into meta (key, value) values ($1, $2)
+on conflict (key) do update set value = excluded.value;
+
 -- name: created
 insert into executions (
     seq, id, namespace, workspace, job, job_id, revision, type, "trigger", queue,
