@@ -44,9 +44,15 @@ class Log:
     data: bytearray = field(default_factory=bytearray)
     by_stream: dict[int, bytearray] = field(default_factory=dict)
     chunks: list[wire.OutputChunk] = field(default_factory=list)
+    # Ranges that the worker said it has dropped; zeros stand for them in `data`.
+    gaps: list[tuple[int, int]] = field(default_factory=list)
 
     def store(self, chunk: wire.OutputChunk) -> None:
-        """Store what is new of a chunk; a hole is not stored."""
+        """Store what is new of a chunk; a hole is not stored, unless it was dropped."""
+        size = len(self.data)
+        if chunk.dropped_from <= size < chunk.offset <= chunk.dropped_to:
+            self.gaps.append((size, chunk.offset))
+            self.data += bytes(chunk.offset - size)
         known = len(self.data) - chunk.offset
         if known < 0 or known >= len(chunk.data):
             return

@@ -287,12 +287,14 @@ class Execution(_message.Message):
     result_json: _builtins.str
     """What a function returned, as JSON; empty for processes."""
     output_bytes: _builtins.int
-    """Bytes of output the attempt produced and the log holds; absent until it has ended."""
+    """Where the output ends: bytes of all streams, those over the job's output limit included;
+    absent until it has ended.
+    """
     requested_by: _builtins.str
     """Who asked for it: a user, or "schedule:<name>"."""
     schedule_id: _builtins.str
     output_dropped: _builtins.int
-    """Bytes that were dropped because of the job's output limit."""
+    """Bytes that were dropped because of the job's output limit, or a full disk."""
     type: _builtins.str
     """The job type: "command", "script" or "function"."""
     @_builtins.property

@@ -601,7 +601,7 @@ class Finished(_message.Message):
     error: _builtins.str
     result_json: _builtins.str
     output_bytes: _builtins.int
-    """Bytes of output kept for the log, all streams together."""
+    """Where the output ends: bytes of all streams together, those over the limit included."""
     output_dropped: _builtins.int
     """Bytes over the job's output limit."""
     @_builtins.property
@@ -688,7 +688,9 @@ class Lease(_message.Message):
     job: _builtins.str
     delivery: Global___Delivery.ValueType
     output_limit: _builtins.int
-    """Output beyond this many bytes is dropped and counted."""
+    """Of longer output the first MiB (at most the half of this) and the last bytes are kept,
+    this many together; what is between is dropped and counted.
+    """
     traceparent: _builtins.str
     @_builtins.property
     def scheduled_for(self) -> _timestamp_pb2.Timestamp: ...
@@ -1048,6 +1050,8 @@ class OutputChunk(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    DROPPED_FROM_FIELD_NUMBER: _builtins.int
+    DROPPED_TO_FIELD_NUMBER: _builtins.int
     fence: _builtins.int
     execution_id: _builtins.str
     attempt: _builtins.int
@@ -1056,6 +1060,12 @@ class OutputChunk(_message.Message):
     """Of the first byte, over all streams of the attempt."""
     data: _builtins.bytes
     """At most 256 KiB."""
+    dropped_from: _builtins.int
+    """Offsets from the one up to the other are not kept: they are beyond the job's output
+    limit (of which the beginning and the end are stored), or gone from the worker's disk.
+    What of them is stored may be dropped; what is not will never come. Both 0: none.
+    """
+    dropped_to: _builtins.int
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -1068,10 +1078,12 @@ class OutputChunk(_message.Message):
         offset: _builtins.int = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         data: _builtins.bytes = ...,
+        dropped_from: _builtins.int = ...,
+        dropped_to: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "data", b"data", "execution_id", b"execution_id", "fence", b"fence", "offset", b"offset", "stream", b"stream", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "data", b"data", "dropped_from", b"dropped_from", "dropped_to", b"dropped_to", "execution_id", b"execution_id", "fence", b"fence", "offset", b"offset", "stream", b"stream", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

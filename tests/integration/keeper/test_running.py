@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from integration.keeper.house import ENVIRONMENT, House, peak_memory_kb, until
 from jobs_grpc.worker.keeper.protocol import StartFailed, StartRequest
 from jobs_grpc.worker.keeper.record import Outcome
 from jobs_grpc.worker.keeper.spool import Stream
+from support.small_disk import fill, small_disk
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 255])
@@ -94,31 +96,48 @@ async def test_output_beyond_the_limit_is_dropped_visibly_and_never_blocks(
     house: House,
 ) -> None:
     link = await house.open()
-    request = house.script("head -c 1000000 /dev/zero", output_limit_bytes=1000)
+    text = "echo first; head -c 1000000 /dev/zero; echo last"
+    request = house.script(text, output_limit_bytes=1000)
     record = await house.run(link, request)
-    assert (record.exit_code, record.output_dropped) == (0, 999_000)
-    assert house.output(record.fence, Stream.STDOUT) == bytes(1000)
-    assert house.output(record.fence, Stream.SYSTEM) == (
-        b"output limit of 1000 bytes reached; 999000 bytes dropped"
+    assert (record.exit_code, record.output_dropped) == (0, 1_000_011 - 1000)
+    kept = house.output(record.fence, Stream.STDOUT)
+    assert kept.startswith(b"first\n" + bytes(494))
+    assert kept.endswith(bytes(495) + b"last\n")
+    words = house.output(record.fence, Stream.SYSTEM)
+    assert words == (
+        b"output limit of 1000 bytes reached; 999011 bytes dropped after the first 500"
     )
-    assert record.output_bytes == len(house.output(record.fence))
+    assert record.output_bytes == 1_000_011 + len(words)
 
 
-async def test_a_full_disk_drops_output_visibly_and_the_job_goes_on(
-    own_house: House,
+async def test_a_full_disk_drops_output_visibly_and_results_are_kept_all_the_same(
+    tmp_path: Path,
 ) -> None:
-    link = await own_house.open()
-    # The journal has its 4 MiB already; a spool may grow to 5, as if that were all.
-    limits = (5 << 20, 5 << 20)
-    resource.prlimit(link.welcome.pid, resource.RLIMIT_FSIZE, limits)
-    record = await own_house.run(
-        link, own_house.script("head -c 9000000 /dev/zero; exit 7")
-    )
-    assert record.exit_code == 7
-    kept = own_house.output(record.fence, Stream.STDOUT)
-    assert len(kept) + record.output_dropped == 9_000_000
-    assert record.output_dropped > 3_000_000
-    assert record.output_bytes == len(own_house.output(record.fence))
+    with small_disk(tmp_path / "disk", size="8m") as disk:
+        # Half of it is the journal's, from the beginning.
+        house, go = House(disk / "keeper", tmp_path), tmp_path / "go"
+        link = await house.open()
+        flood = house.script(
+            f"head -c 9000000 /dev/zero; until [ -e {go} ]; do sleep 0.02; done;"
+            " echo after; exit 7"
+        )
+        await link.start(flood)
+        await until(lambda: shutil.disk_usage(disk).free < 300_000)
+        ballast = fill(disk)
+        other = await house.run(link, house.script("echo unheard; exit 5"))
+        assert (other.exit_code, other.output_dropped) == (5, 8)
+        ballast.unlink()
+        go.touch()
+        record = await house.end_of(link, flood.fence)
+        assert record.exit_code == 7
+        assert record.output_dropped > 3_000_000
+        words = house.output(flood.fence, Stream.SYSTEM)
+        assert words.endswith(b"bytes of output lost: No space left on device")
+        kept = house.output(flood.fence, Stream.STDOUT)
+        assert len(kept) + record.output_dropped == 9_000_006
+        assert kept.endswith(b"after\n")
+        assert record.output_bytes == len(kept) + len(words)
+        await house.leave()
 
 
 async def test_a_job_sees_its_own_environment_and_nothing_else(house: House) -> None:

@@ -229,12 +229,36 @@ async def test_output_has_a_limit_and_the_job_does_not_notice(
     leader: FakeLeader, host: Host
 ) -> None:
     await host.start()
-    fence = leader.command("head -c 100000 /dev/zero", output_limit=1000)
+    command = "echo first; head -c 100000 /dev/zero; echo last"
+    fence = leader.command(command, output_limit=1000)
     end = await leader.end_of(fence)
     assert end.outcome == wire.ATTEMPT_OUTCOME_SUCCEEDED
-    assert end.output_dropped == 99_000
-    assert len(leader.log(fence).by_stream[1]) == 1000
-    assert b"limit" in leader.log(fence).by_stream[3]
+    assert end.output_dropped == 100_011 - 1000
+    log = leader.log(fence)
+    assert b"limit" in log.by_stream[3]
+    assert log.by_stream[1].startswith(b"first\n" + bytes(494))
+    assert log.by_stream[1].endswith(bytes(495) + b"last\n")
+    assert end.output_bytes == 100_011 + len(log.by_stream[3]), "offsets count it all"
+    assert log.gaps
+
+
+async def test_a_flood_leaves_its_beginning_and_its_end_and_no_disk_behind(
+    leader: FakeLeader, host: Host
+) -> None:
+    await host.start()
+    limit = 4 << 20
+    command = "seq 1 9000000"  # 69 MB
+    fence = leader.command(command, output_limit=limit)
+    end = await leader.end_of(fence)
+    data, size = leader.log(fence).data, end.output_bytes
+    lines = bytes(data[: 1 << 20]).split(b"\n")[:-1]
+    assert lines == [b"%d" % n for n in range(1, len(lines) + 1)]
+    said = len(leader.log(fence).by_stream[3])
+    tail = bytes(data[size - said - (limit - (1 << 20)) : size - said])
+    assert b"\0" not in tail
+    numbers = [int(line) for line in tail.split(b"\n")[1:-1]]
+    assert numbers == list(range(numbers[0], 9_000_001))
+    assert end.output_dropped == size - said - limit
 
 
 async def test_quick_jobs_are_reported_in_batches_and_once(

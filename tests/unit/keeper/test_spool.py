@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from jobs_grpc.worker.keeper.spool import (
     SpoolReader,
     SpoolWriter,
     Stream,
+    free_before,
 )
 
 CHUNKS = st.lists(
@@ -126,21 +128,83 @@ def test_zeros_at_the_end_are_a_torn_tail(chunks: Chunks, zeros: int) -> None:
 
 
 @given(CHUNKS, st.integers(0, 200))
-def test_the_limit_keeps_the_first_bytes_and_counts_the_rest(
+def test_the_limit_keeps_the_first_and_the_last_bytes_and_counts_the_rest(
     chunks: Chunks, limit: int
 ) -> None:
     whole = b"".join(payload for _, payload in chunks)
+    head = limit // 2
     with TemporaryDirectory() as directory:
         path, writer = written(Path(directory), chunks, limit=limit)
         found = frames(path)
-    kept = [frame for frame in found if frame.stream is not Stream.SYSTEM]
     said = [frame.payload for frame in found if frame.stream is Stream.SYSTEM]
     dropped = max(0, len(whole) - limit)
-    assert b"".join(frame.payload for frame in kept) == whole[:limit]
     assert writer.dropped == dropped
-    text = f"output limit of {limit} bytes reached; {dropped} bytes dropped"
-    assert said == ([text.encode()] if dropped else [])
-    assert writer.size == sum(len(frame.payload) for frame in found)
+    text = (
+        f"output limit of {limit} bytes reached; {dropped} bytes dropped"
+        f" after the first {head}"
+    ).encode()
+    assert said == ([text] if dropped else [])
+    assert writer.size == len(whole) + sum(map(len, said))
+    kept = {frame.offset: frame for frame in found if frame.stream is not Stream.SYSTEM}
+    for offset, frame in kept.items():
+        assert frame.payload == whole[offset : frame.end], "offsets count what is gone"
+    covered = {at for frame in kept.values() for at in range(frame.offset, frame.end)}
+    assert covered >= set(range(min(head, len(whole))))
+    assert covered >= set(range(max(0, len(whole) - (limit - head)), len(whole)))
+
+
+def test_a_flood_takes_its_limit_of_disk_and_one_segment(tmp_path: Path) -> None:
+    limit, block = 8 << 20, random.Random(1).randbytes(65_536)
+    writer = SpoolWriter(tmp_path, limit)
+    most = 0
+    for _ in range(1_000):
+        writer.write(Stream.STDOUT, memoryview(block), 1)
+        most = max(most, sum(one.stat().st_size for one in tmp_path.iterdir()))
+    writer.finish(2)
+    assert most <= limit + (limit // 8) + (1 << 20)
+    found = frames(tmp_path / "spool")
+    whole = block * 1_000
+    assert (
+        b"".join(one.payload for one in found if one.end <= 1 << 20) == whole[: 1 << 20]
+    )
+    tail = b"".join(
+        one.payload
+        for one in found
+        if one.offset >= 1 << 20 and one.stream is Stream.STDOUT
+    )
+    assert len(tail) >= limit - (1 << 20)
+    assert whole.endswith(tail)
+    assert writer.dropped == len(whole) - limit
+
+
+def test_a_reader_says_which_offsets_are_gone(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path, 64 << 20)
+    block = random.Random(2).randbytes(1 << 20)
+    for _ in range(20):
+        writer.write(Stream.STDERR, memoryview(block), 1)
+    reader = SpoolReader(tmp_path / "spool")
+    free_before(tmp_path / "spool", 12 << 20)
+    found = [frame for frame in reader if frame.payload]
+    assert reader.holes == [range(1 << 20, 9 << 20)]
+    assert [one.offset for one in found][4] == 9 << 20
+    assert b"".join(one.payload for one in found) == block * 12
+    reader.close()
+    again = SpoolReader(tmp_path / "spool", (15 << 20) + 7)
+    assert b"".join(one.payload for one in again) == (block * 20)[(15 << 20) + 7 :]
+    assert again.holes == []
+    again.close()
+
+
+def test_a_reader_does_not_leave_a_file_that_still_grew(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path, 400)
+    reader = SpoolReader(tmp_path / "spool")
+    seen = b""
+    for n in range(200):
+        writer.write(Stream.STDOUT, memoryview(b"%06d" % n), 1)
+        seen += b"".join(frame.payload for frame in reader)
+    assert seen == b"".join(b"%06d" % n for n in range(200))
+    assert reader.holes == []
+    reader.close()
 
 
 def test_a_reader_follows_a_writer(tmp_path: Path) -> None:

@@ -43,7 +43,13 @@ class Desk:
                 self.log.abandon(self.descriptors)
                 raise
             self.log.commit(plan)
+        self.plan = plan
         return plan.acks[0].offset
+
+    def drop(self) -> None:
+        """Give back what the last group said may go."""
+        if self.plan.dropped:
+            self.log.drop(self.plan, self.descriptors)
 
     def text(self) -> bytes:
         return text_of(self.log.read(0, 1_000))

@@ -25,10 +25,17 @@ def chunk(
     fence: int = FENCE,
     stream: Stream = Stream.STDOUT,
     time_us: int = 1_700_000_000_000_000,
+    dropped: range = range(0),
 ) -> Chunk:
     """Return a chunk of the usual attempt."""
     return Chunk(
-        key=key, fence=fence, stream=stream, offset=offset, time_us=time_us, data=data
+        key=key,
+        fence=fence,
+        stream=stream,
+        offset=offset,
+        time_us=time_us,
+        data=data,
+        dropped=dropped,
     )
 
 
@@ -147,6 +154,7 @@ class MemoryDisk(Disk):
         # The n-th call from now on fails, and leaves half of its work done.
         self.fails_in: int | None = None
         self.watch_reads: list[int] | None = None
+        self.punched: list[range] = []
         self._open: dict[int, Path] = {}
         self._next = 1_000
 
@@ -238,6 +246,13 @@ class MemoryDisk(Disk):
         file = self._file(descriptor)
         del file.bytes[length:]
         file.shortest = min(file.shortest, length)
+
+    def punch(self, descriptor: int, hole: range) -> None:
+        file = self._file(descriptor)
+        file.bytes[hole.start : hole.stop] = bytes(len(hole))
+        # The file system's own journal makes it last, or not, apart from other writes.
+        file.on_medium[hole.start : hole.stop] = bytes(len(hole))
+        self.punched.append(hole)
 
     def sync(self, descriptor: int) -> None:
         file = self._file(descriptor)

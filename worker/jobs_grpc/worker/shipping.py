@@ -20,7 +20,9 @@ What happens when
 ===========================  =========================================================
 the stream breaks            the next begins at the acknowledged offsets
 this process restarts        it begins at 0; the first ack says how much there is
-an attempt floods            it has its turns like every other, and a window of its own
+an attempt floods            it has its turns like every other, and a window of its own;
+                             what its limit drops meanwhile is skipped, and said
+output is acknowledged       the files it is in are removed, but for the first
 the leader refuses           the rest is dropped: the attempt is not this worker's
 an ack is lost               after a while without any, sending begins at the last one
 the spool is damaged         the missing bytes are replaced by a remark of that length,
@@ -33,17 +35,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.worker.attempts.attempt import Attempt
 from jobs_grpc.worker.keeper.spool import (
+    HEAD_BYTES,
     Frame,
+    Kept,
     SpoolDamagedError,
     SpoolReader,
     Stream,
+    free_before,
 )
 
 log = logging.getLogger(__name__)
@@ -53,6 +58,8 @@ CHUNK_BYTES: Final = 256 * 1024
 # so that one that floods leaves room for the others.
 WINDOW_BYTES: Final = 4 * 1024 * 1024
 ATTEMPT_WINDOW_BYTES: Final = 2 * 1024 * 1024
+# Looking for files that can go costs a listing of their directory.
+FREE_BYTES: Final = 1 << 20
 # A leader acknowledges within tens of milliseconds, or breaks the stream.
 STALL_SECONDS: Final = 10.0
 
@@ -67,14 +74,17 @@ class Chunk(NamedTuple):
     offset: int
     time_us: int
     data: bytes
+    # Offsets that are not to be had: beyond the limit, or gone from this disk.
+    dropped: range = range(0)
 
 
 class _Output:
     """The output of one attempt that is not settled."""
 
     __slots__ = (
-        "acknowledged", "attempt", "execution_id", "fence", "is_queued", "is_refused",
-        "moved_at", "reader", "sent", "size", "spool", "total",
+        "acknowledged", "attempt", "execution_id", "fence", "freed", "is_queued",
+        "is_refused", "is_unsure", "is_waiting", "moved_at", "reader", "sent", "size",
+        "spool", "total",
     )  # fmt: skip
 
     def __init__(self, attempt: Attempt, spool: Path) -> None:
@@ -90,6 +100,12 @@ class _Output:
         self.acknowledged = 0
         self.is_refused = False
         self.is_queued = False
+        # Nothing was acknowledged to this process: the leader may have much already.
+        self.is_unsure = True
+        # A hole lies ahead, and whether the leader has what was in it is not known yet.
+        self.is_waiting = False
+        # Up to here files were removed from this disk.
+        self.freed = 0
         # When something was last sent into an empty window, or acknowledged.
         self.moved_at = 0.0
 
@@ -100,6 +116,11 @@ class _Output:
     @property
     def in_flight(self) -> int:
         return max(0, self.sent - self.acknowledged)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be in flight."""
+        return self.in_flight < ATTEMPT_WINDOW_BYTES and not self.is_waiting
 
     @property
     def is_settled(self) -> bool:
@@ -166,6 +187,7 @@ class Shipping:
         for output in self._outputs.values():
             output.rewind()
             output.is_queued = False
+            output.is_waiting = False
             self._enqueue(output)
 
     def acknowledged(self, fence: int, offset: int, *, is_refused: bool) -> None:
@@ -175,6 +197,7 @@ class Shipping:
             return
         before = output.in_flight
         output.moved_at = self._clock.monotonic()
+        output.is_unsure = output.is_waiting = False
         if is_refused:
             output.is_refused = True
             output.acknowledged = output.sent
@@ -191,6 +214,7 @@ class Shipping:
             if offset > output.sent:
                 output.rewind()
         self._in_flight -= before - output.in_flight
+        self._free(output)
         self._settle(output)
         self._enqueue(output)
         self._stirred.set()
@@ -223,11 +247,16 @@ class Shipping:
     # ---------------------------------------------------------------------------------
 
     def _enqueue(self, output: _Output) -> None:
-        has_room = output.in_flight < ATTEMPT_WINDOW_BYTES
-        if output.has_news and has_room and not output.is_queued:
+        if output.has_news and output.has_room and not output.is_queued:
             output.is_queued = True
             self._queue.append(output)
             self._stirred.set()
+
+    def _free(self, output: _Output) -> None:
+        """Give disk back, some files at a time: the leader has what is in them."""
+        if output.acknowledged - output.freed >= FREE_BYTES:
+            output.freed = output.acknowledged
+            free_before(output.spool, output.acknowledged)
 
     def _settle(self, output: _Output) -> None:
         if output.is_settled:
@@ -241,7 +270,16 @@ class Shipping:
             return []
         if output.reader is None:
             output.reader = SpoolReader(output.spool, output.sent)
-        frames = self._frames(output, output.reader)
+        reader = output.reader
+        frames = self._frames(output, reader)
+        if reader.holes and output.is_unsure:
+            # An earlier process may have removed what was acknowledged to it: the answer
+            # to what comes before the hole says so.
+            first = reader.holes[0].start
+            known = [frame for frame in frames if frame.offset < first]
+            if known or output.in_flight:
+                output.is_waiting, frames = True, known
+                output.close()
         chunks = [
             Chunk(
                 output.fence,
@@ -251,27 +289,31 @@ class Shipping:
                 frame.offset,
                 frame.time_us,
                 frame.payload,
+                _dropped(frame, reader.kept, reader.holes),
             )
-            for frame in _merged(frames)
+            for frame in _merged(frames, reader.kept)
         ]
         if chunks:
             if not output.in_flight:
                 output.moved_at = self._clock.monotonic()
             before = output.in_flight
             output.sent = chunks[-1].offset + len(chunks[-1].data)
+            reader.holes = [one for one in reader.holes if one.stop > output.sent]
             self._in_flight += output.in_flight - before
-        else:
+        elif not output.is_waiting:
             # Announced, but not there: wait for the next word.
             output.size = output.sent if output.total is None else output.size
         return chunks
 
     def _frames(self, output: _Output, reader: SpoolReader) -> list[Frame]:
-        """Return the next frames, without holes."""
-        frames = _undamaged(reader)
+        """Return the next frames; holes are filled, but for those of removed files."""
+        frames = _next_frames(reader, output.size)
         expected = output.sent
         whole: list[Frame] = []
         for frame in frames:
-            whole += self._remarks(expected, frame.offset)
+            hole = next((one for one in reader.holes if one.stop == frame.offset), None)
+            damaged_to = frame.offset if hole is None else hole.start
+            whole += self._remarks(expected, damaged_to)
             whole.append(frame)
             expected = frame.end
         if not frames and output.total is not None:
@@ -290,32 +332,43 @@ class Shipping:
             words = b""
 
 
-def _undamaged(reader: SpoolReader) -> list[Frame]:
+def _next_frames(reader: SpoolReader, size: int) -> list[Frame]:
     """Return about a chunk of whole frames; damage between them leaves a hole."""
     frames: list[Frame] = []
-    size = 0
+    length = 0
+    for frame in _wanted(_undamaged(reader), reader, size):
+        frames.append(frame)
+        length += len(frame.payload)
+        if length >= CHUNK_BYTES:
+            break
+    return frames
+
+
+def _undamaged(reader: SpoolReader) -> Iterator[Frame]:
     while True:
         try:
-            for frame in reader:
-                frames.append(frame)
-                size += len(frame.payload)
-                if size >= CHUNK_BYTES:
-                    break
+            yield from reader
         except SpoolDamagedError as error:
             log.error("%s", error)
             if reader.skip_damage():
                 continue
-        return frames
+        return
 
 
-def _merged(frames: Iterable[Frame]) -> Iterable[Frame]:
+def _merged(frames: Iterable[Frame], kept: Kept | None) -> Iterable[Frame]:
     """Join neighbors of one stream, up to the size of a chunk; the first time counts."""
     parts: list[bytes] = []
     first: Frame | None = None
     size = 0
+    most = CHUNK_BYTES if kept is None else min(CHUNK_BYTES, 4 * kept.grain)
+    head = None if kept is None else kept.head
     for frame in frames:
         if first is not None and (
-            frame.stream is not first.stream or size + len(frame.payload) > CHUNK_BYTES
+            frame.stream is not first.stream
+            or size + len(frame.payload) > most
+            # The leader drops whole pieces: none may reach across the end of the head.
+            or frame.offset in {head, HEAD_BYTES}
+            or frame.offset != first.offset + size
         ):
             yield first._replace(payload=b"".join(parts))
             first, parts, size = None, [], 0
@@ -324,6 +377,45 @@ def _merged(frames: Iterable[Frame]) -> Iterable[Frame]:
         size += len(frame.payload)
     if first is not None:
         yield first._replace(payload=b"".join(parts))
+
+
+def _wanted(frames: Iterable[Frame], reader: SpoolReader, size: int) -> Iterator[Frame]:
+    """Leave out what the limit drops of `size` bytes, though its file is still there."""
+    skipped: int | None = None
+    for frame in frames:
+        kept = reader.kept
+        begin = 0 if kept is None or size <= kept.limit else kept.begin_of_tail(size)
+        if kept is None or frame.offset < kept.head or frame.offset >= begin:
+            if skipped is not None:
+                _widen(reader.holes, range(skipped, frame.offset))
+                skipped = None
+            yield frame
+            continue
+        skipped = frame.offset if skipped is None else skipped
+        if frame.end > begin:
+            _widen(reader.holes, range(skipped, begin))
+            skipped = None
+            yield frame._replace(
+                offset=begin, payload=frame.payload[begin - frame.offset :]
+            )
+    if skipped is not None:
+        _widen(reader.holes, range(skipped, reader.offset))
+
+
+def _widen(holes: list[range], more: range) -> None:
+    """Add a hole; those that it touches become a part of it."""
+    while holes and holes[-1].stop >= more.start:
+        last = holes.pop()
+        more = range(min(last.start, more.start), max(last.stop, more.stop))
+    holes.append(more)
+
+
+def _dropped(frame: Frame, kept: Kept | None, holes: Iterable[range]) -> range:
+    """Return what the leader need not have, or cannot get, once it has this frame."""
+    hole = next((one for one in holes if one.stop == frame.offset), range(0))
+    if kept is None or frame.end <= kept.limit:
+        return hole
+    return range(kept.head, max(hole.stop, kept.begin_of_tail(frame.end)))
 
 
 def spool_size(spool: Path) -> int:

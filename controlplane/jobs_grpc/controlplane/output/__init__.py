@@ -31,6 +31,7 @@ a worker reports with its result.
 | bits flip in the file | the record's checksum fails: a gap is shown in its place, never wrong bytes |
 | disk full, or an I/O error | the file is cut back, the lane fails, `Ingest.failure` is set; the worker comes back and sends again |
 | worker floods | its lane is held up, then gRPC's flow control, then its spool |
+| output beyond the job's limit | the first MiB and the end are kept; what is between is dropped as the end moves, its space given back, and a gap shown |
 | follower slow | it falls back from memory to the file; 256 KiB and one slice are held for it |
 | follower comes late, or again | reads the file from its offset, then live |
 | leader changes | followers get `OutputClosedError` and go on by offset; workers send from the last acknowledgement |
@@ -60,6 +61,7 @@ from jobs_grpc.controlplane.output.records import (
     Ack,
     AttemptEnd,
     Chunk,
+    Content,
     End,
     FollowEvent,
     Gap,
@@ -77,6 +79,7 @@ __all__ = [
     "Appended",
     "AttemptEnd",
     "Chunk",
+    "Content",
     "End",
     "Flushed",
     "FollowEvent",

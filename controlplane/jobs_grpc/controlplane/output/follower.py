@@ -28,6 +28,7 @@ from jobs_grpc.controlplane.output.records import (
     End,
     FollowEvent,
     Gap,
+    GapReason,
     Piece,
     Stream,
 )
@@ -187,7 +188,8 @@ class Follower:
             return
         self._position = content.end
         if isinstance(content, Gap):
-            self._has_gap = True
+            # What the limit dropped was never to be had.
+            self._has_gap |= content.reason is not GapReason.DROPPED
             self._ready.append(content)
         elif not self._streams or content.stream in self._streams:
             self._ready.append(_without(content, known))

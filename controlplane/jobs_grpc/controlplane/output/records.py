@@ -36,6 +36,8 @@ class GapReason(StrEnum):
     DAMAGED = "damaged"
     # The worker counted them and they never arrived.
     MISSING = "missing"
+    # They are beyond the job's output limit, or were gone from the worker's disk.
+    DROPPED = "dropped"
     # The log was deleted while it was read.
     DELETED = "deleted"
 
@@ -71,8 +73,13 @@ class Chunk:
     offset: int
     time_us: int
     data: bytes
+    # Offsets that the worker does not keep, and will never send: what of them is stored may
+    # go, and a chunk that begins where they end continues a log that ends within them.
+    dropped: range = range(0)
 
     def __post_init__(self) -> None:
+        if self.dropped and not 0 <= self.dropped.start < self.dropped.stop <= self.end:
+            raise OutputArgumentError(f"{self.dropped} cannot be dropped before this")
         if not 0 <= self.offset <= _MAX_INTEGER - MAX_CHUNK_BYTES:
             raise OutputArgumentError(f"{self.offset} is not an offset")
         if not (0 <= self.fence <= _MAX_INTEGER and 0 <= self.time_us <= _MAX_INTEGER):

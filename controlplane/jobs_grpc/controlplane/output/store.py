@@ -9,6 +9,7 @@ is cancelled loses the answer and nothing else. Readers have a pool of their own
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,8 @@ from jobs_grpc.controlplane.output.records import (
     Piece,
 )
 from jobs_grpc.controlplane.output.shelf import Shelf
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -223,7 +226,15 @@ class OutputStore:
             return Appended(key=log.key, size=log.size, error=share.error)
         if share.is_written:
             log.commit(plan)
-        return Appended(key=log.key, size=log.size, acks=plan.acks, pieces=plan.pieces)
+        if plan.dropped:
+            try:
+                log.drop(plan, self._descriptors)
+            except OSError as error:
+                # It is only space; the next group tries again.
+                logger.warning("cannot give space of %s back: %s", log.path, error)
+        # A gap is for the log to tell: a follower that meets one reads on there.
+        pieces = tuple(piece for piece in plan.pieces if isinstance(piece, Piece))
+        return Appended(key=log.key, size=log.size, acks=plan.acks, pieces=pieces)
 
     def _delete(self, execution_id: str) -> int:
         name = re.compile(rf"{re.escape(execution_id)}-[0-9]+\.log")

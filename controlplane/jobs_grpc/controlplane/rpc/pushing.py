@@ -88,6 +88,7 @@ def _chunk(message: pb.OutputChunk) -> Chunk:
         offset=message.offset,
         time_us=microseconds(message.time),
         data=message.data,
+        dropped=range(message.dropped_from, message.dropped_to),
     )
 
 

@@ -283,7 +283,7 @@ def goodbye(reason: str) -> wire.WorkerMessage:
 
 def chunk(piece: Chunk) -> wire.OutputChunk:
     """Return a piece of output."""
-    return wire.OutputChunk(
+    message = wire.OutputChunk(
         fence=piece.fence,
         execution_id=piece.execution_id,
         attempt=piece.attempt,
@@ -292,3 +292,7 @@ def chunk(piece: Chunk) -> wire.OutputChunk:
         time=timestamp(piece.time_us),
         data=piece.data,
     )
+    if piece.dropped:
+        message.dropped_from = piece.dropped.start
+        message.dropped_to = piece.dropped.stop
+    return message

@@ -40,6 +40,8 @@ a process cannot be killed (state  the attempt ends after ten seconds with the p
 D)                                 in `survivors`
 disk full                          output is dropped and counted, a system frame says
                                    so; exit records have preallocated room
+output beyond its limit            the first MiB and the newest bytes are kept, in files
+                                   that are removed as the output goes on
 a frame or line was damaged        CRC of each: found, skipped, never believed
 =================================  ==================================================
 

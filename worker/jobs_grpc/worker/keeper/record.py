@@ -60,8 +60,8 @@ class ExitRecord:
     of the largest single process; the kernel counts the moment before `exec` too, so it
     never shows less than the size of the keeper (about 15 MB).
 
-    `output_bytes` counts all payload in the spool, system frames included: it is the
-    offset at which a reader of the spool is done.
+    `output_bytes` counts all output, system frames and what the limit dropped included:
+    it is the offset at which a reader of the spool is done.
     """
 
     fence: int

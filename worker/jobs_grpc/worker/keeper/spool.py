@@ -17,15 +17,27 @@ bytes    type    field (little endian)
 28-31    u32     CRC-32 of bytes 0-27
 =======  ======  =================================================================
 
+The files of one spool::
+
+    spool                    the head: the first MiB (of a small limit, its half)
+    spool-<limit>.<offset>   segments of what follows, named for their first byte
+
+Of output beyond the limit the head and the newest bytes are kept, so whole segments in
+between are removed: by the writer when they are not among the newest any more, and by who
+has shipped them (`free_before`). So a spool takes its limit and one segment of disk at
+most. Offsets count what was dropped, too: a segment says by its name where it goes on.
+
 The writer never calls fsync: the durable copy of output is the server's. It survives a
 crash of both processes, but not of the host. The file comes to be with its first byte.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
@@ -39,6 +51,14 @@ HEADER_BYTES: Final = HEADER.size + HEADER_CRC.size
 # The keeper reads at most this much at once (the size of a pipe).
 MAX_PAYLOAD_BYTES: Final = 1 << 18
 _READ_BYTES: Final = 1 << 18
+# What is kept of the beginning of output that is too long.
+HEAD_BYTES: Final = 1 << 20
+# Room for what the keeper has to say about dropped output.
+WORDS_BYTES: Final = 128
+_LEAST_GRAIN: Final = 4096
+# Files of the rest: what is dropped, or freed, goes by whole files.
+_LEAST_SEGMENT: Final = 64 << 10
+_MOST_SEGMENT: Final = 4 << 20
 
 
 class Stream(IntEnum):
@@ -82,8 +102,38 @@ def pack_header(
     return head + HEADER_CRC.pack(zlib.crc32(head))
 
 
+class Kept(NamedTuple):
+    """Which part of an attempt's output is kept: the first `head` and the last `tail` bytes."""
+
+    head: int
+    tail: int
+
+    @classmethod
+    def of(cls, limit: int) -> Kept:
+        """Return how a limit is divided: the first MiB, at most its half, and the rest."""
+        head = min(HEAD_BYTES, limit // 2)
+        return cls(head, limit - head)
+
+    @property
+    def limit(self) -> int:
+        """Both together."""
+        return self.head + self.tail
+
+    @property
+    def grain(self) -> int:
+        """The size of pieces in which output is dropped: small beside the tail."""
+        return min(MAX_PAYLOAD_BYTES, max(_LEAST_GRAIN, self.tail // 8))
+
+    def begin_of_tail(self, size: int) -> int:
+        """Return the first offset of the tail of `size` bytes; the head's end if all is kept.
+
+        The keeper's own words at the end take nothing away from the job's.
+        """
+        return max(self.head, size - self.tail - WORDS_BYTES)
+
+
 class SpoolWriter:
-    """Appends the output of one attempt, up to a limit.
+    """Appends the output of one attempt; keeps its first and its last part.
 
     What does not fit (the limit, a full disk) is dropped and counted; the job never
     notices. A system frame says so: for the limit once, at the end; for the disk as soon
@@ -91,55 +141,70 @@ class SpoolWriter:
     """
 
     __slots__ = (
-        "_complaint", "_descriptor", "_directory", "_limit", "_lost", "_over",
-        "_room", "_written", "dropped", "size",
+        "_complaint", "_descriptor", "_directory", "_end", "_kept", "_lost",
+        "_lost_in_all", "_said", "_segment", "_segment_bytes", "_segments", "_written", "size",
     )  # fmt: skip
 
     def __init__(self, directory: Path | str, limit_bytes: int) -> None:
         self._directory = directory
-        self._limit = self._room = limit_bytes
+        self._kept = Kept.of(limit_bytes)
+        self._segment_bytes = min(_MOST_SEGMENT, max(_LEAST_SEGMENT, limit_bytes // 8))
         self._descriptor = -1
+        # First offset of the file that is written, and that of the next frame in it:
+        # what was dropped meanwhile lies between files, never inside of one.
+        self._segment = self._end = 0
+        self._segments: deque[int] = deque()  # those that are on disk, without the head
         self._written = 0  # bytes of the file
-        self._over = 0  # dropped for the limit
         self._lost = 0  # dropped for the disk since the last good frame
+        self._lost_in_all = 0
+        self._said = 0  # the keeper's own words
         self._complaint = ""
-        self.size = 0  # payload bytes of all streams
-        self.dropped = 0
+        self.size = 0  # payload bytes of all streams, the dropped ones of the limit too
+
+    @property
+    def dropped(self) -> int:
+        """Bytes that were dropped, for the limit and for the disk."""
+        return self._over + self._lost_in_all
+
+    @property
+    def _over(self) -> int:
+        return max(0, self.size - self._said - self._kept.limit)
 
     def write(self, stream: Stream, payload: memoryview, time_us: int) -> None:
-        """Append what the limit and the disk allow; never raises for either."""
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            for start in range(0, len(payload), MAX_PAYLOAD_BYTES):
-                self.write(stream, payload[start : start + MAX_PAYLOAD_BYTES], time_us)
-            return
-        excess = len(payload) - self._room
-        if excess > 0:
-            self._over += excess
-            self.dropped += excess
-            payload = payload[: self._room]
-        if not payload:
-            return
-        if self._lost and not self._confess(time_us):
-            self._lose(len(payload))
-        elif self._append(stream, time_us, payload):
-            self._room -= len(payload)
-        else:
-            self._lose(len(payload))
+        """Append what the disk allows, and drop what the limit does not; never raises."""
+        kept, grain = self._kept, self._kept.grain
+        while payload:
+            if self.size < kept.head:
+                count = min(len(payload), kept.head - self.size, MAX_PAYLOAD_BYTES)
+            else:
+                excess = len(payload) - kept.tail
+                if excess > 0:
+                    # More than the whole tail at once: its beginning is dropped already.
+                    self.size += excess
+                    payload = payload[excess:]
+                count = min(len(payload), grain)
+            self._write_one(stream, payload[:count], time_us)
+            payload = payload[count:]
 
     def finish(self, time_us: int) -> None:
         """Say what was dropped, and close the file."""
         if self._lost:
             self._confess(time_us)
-        if self._over:
-            text = f"output limit of {self._limit} bytes reached; {self._over} bytes dropped"
+        over = self._over
+        if over:
+            text = (
+                f"output limit of {self._kept.limit} bytes reached; {over} bytes dropped"
+                f" after the first {self._kept.head}"
+            )
             self._append(Stream.SYSTEM, time_us, text.encode())
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._close()
 
-    def _lose(self, count: int) -> None:
-        self._lost += count
-        self.dropped += count
+    def _write_one(self, stream: Stream, payload: memoryview, time_us: int) -> None:
+        if (self._lost and not self._confess(time_us)) or not self._append(
+            stream, time_us, payload
+        ):
+            self._lost += len(payload)
+            self._lost_in_all += len(payload)
 
     def _confess(self, time_us: int) -> bool:
         text = f"{self._lost} bytes of output lost: {self._complaint}"
@@ -152,17 +217,34 @@ class SpoolWriter:
         self, stream: Stream, time_us: int, payload: bytes | memoryview
     ) -> bool:
         try:
-            if self._descriptor < 0:
-                self._open()
+            if self._is_segment_over():
+                self._begin_segment()
+            elif self._descriptor < 0:
+                self._open("spool")
             header = pack_header(stream, time_us, self.size, payload)
             self._write_whole(header, payload)
         except OSError as error:
             self._complaint = error.strerror or str(error)
             self._roll_back()
+            self._drop_segments()
             return False
         self._written += HEADER_BYTES + len(payload)
         self.size += len(payload)
+        self._end = self.size
+        if stream is Stream.SYSTEM:
+            self._said += len(payload)
+        self._drop_segments()
         return True
+
+    def _is_segment_over(self) -> bool:
+        """Whether the next frame begins a file of its own."""
+        if self.size < self._kept.head or self.size == 0:
+            return False
+        if not self._segments:
+            return True
+        return (
+            self.size - self._segment >= self._segment_bytes or self._end != self.size
+        )
 
     def _write_whole(self, header: bytes, payload: bytes | memoryview) -> None:
         count = os.pwritev(self._descriptor, (header, payload), self._written)
@@ -174,12 +256,37 @@ class SpoolWriter:
                     self._descriptor, rest[count:], self._written + count
                 )
 
-    def _open(self) -> None:
+    def _begin_segment(self) -> None:
+        previous = self._descriptor
+        self._open(f"spool-{self._kept.limit}.{self.size}")
+        if previous >= 0:
+            os.close(previous)
+        self._segment = self._end = self.size
+        self._written = 0
+        self._segments.append(self.size)
+
+    def _open(self, name: str) -> None:
         directory = Path(self._directory)
         directory.mkdir(mode=0o700, exist_ok=True)
         self._descriptor = os.open(
-            directory / "spool", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600
+            directory / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
+
+    def _drop_segments(self) -> None:
+        """Remove the segments of which nothing belongs to the newest bytes any more."""
+        segments = self._segments
+        if not self._over or len(segments) < 2:
+            return
+        begin = self._kept.begin_of_tail(self.size)
+        while len(segments) > 1 and segments[1] <= begin:
+            name = f"spool-{self._kept.limit}.{segments.popleft()}"
+            # Whoever has shipped it may have removed it before.
+            Path(self._directory, name).unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _roll_back(self) -> None:
         if self._descriptor >= 0:
@@ -193,13 +300,18 @@ class SpoolReader:
     """Follows a spool from an offset; each call reads what has become complete.
 
     An offset inside a frame yields the rest of that frame. A file that does not exist
-    yet is an empty one.
+    yet is an empty one. Where a segment was removed, `holes` says which offsets are gone.
     """
 
     def __init__(self, path: Path, from_offset: int = 0) -> None:
         self._path = path
+        self._file = path
         self._descriptor = -1
         self._wanted = from_offset
+        # What of the output is kept, known once there are segments.
+        self.kept: Kept | None = None
+        # Ranges of offsets that are not on this disk (any more), in order.
+        self.holes: list[range] = []
         self._position = 0  # in the file, of the first byte of the buffer
         self._buffer = b""
         self._start = 0  # of the next frame, in the buffer
@@ -211,11 +323,13 @@ class SpoolReader:
         Raises:
             SpoolDamagedError: at a record that fails its checksum; see `skip_damage`.
         """
-        while (head := self._peek(HEADER_BYTES)) is not None:
-            frame = self._next(head)
+        while True:
+            head = self._peek(HEADER_BYTES)
+            frame = None if head is None else self._next(head)
             if frame is None:
-                return
-            if frame.payload:
+                if not self._move_on():
+                    return
+            elif frame.payload:
                 yield frame
 
     def read(self, max_bytes: int = _READ_BYTES) -> list[Frame]:
@@ -244,6 +358,8 @@ class SpoolReader:
             found = self._buffer.find(MAGIC, self._start + 1)
             # The last byte may be the first half of a magic.
             self._start = found if found >= 0 else len(self._buffer) - 1
+        if self._move_on(is_damaged=True):
+            return True
         self._position, self._start, self._buffer = position + start, 0, b""
         return False
 
@@ -253,16 +369,52 @@ class SpoolReader:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def _move_on(self, *, is_damaged: bool = False) -> bool:
+        """Go to the next file if there is one; False while this is the last."""
+        here = _offset_of(self._file)
+        later = [each for each in segments(self._path) if each.offset > here]
+        if not later:
+            return False
+        # A file that has a successor is complete: look once more before leaving it.
+        if not is_damaged and self._has_more():
+            return True
+        # Straight to where reading begins, when that lies ahead.
+        wanted = max(self.offset, self._wanted)
+        passed = [each for each in later if each.offset <= wanted]
+        chosen = passed[-1] if passed else later[0]
+        try:
+            descriptor = os.open(chosen.path, os.O_RDONLY | os.O_CLOEXEC)
+        except (
+            FileNotFoundError
+        ):  # removed since it was listed: so is what is before it
+            return self._move_on(is_damaged=is_damaged)
+        self.close()
+        self._descriptor, self._file = descriptor, chosen.path
+        self._position, self._start, self._buffer = 0, 0, b""
+        self.kept = chosen.kept
+        hole = range(max(self.offset, self._wanted), chosen.offset)
+        if hole and not is_damaged:
+            self.holes.append(hole)
+        self.offset = chosen.offset
+        return True
+
+    def _has_more(self) -> bool:
+        head = self._peek(HEADER_BYTES)
+        if head is None:
+            return False
+        fields = _unpack_header(head)
+        return fields is None or self._peek(HEADER_BYTES + fields[1]) is not None
+
     def _next(self, head: bytes) -> Frame | None:
         """Return the next frame (empty when not wanted), None when it is unfinished."""
         fields = _unpack_header(head)
         if fields is None:
             if self._is_blank_to_the_end():
                 return None
-            raise SpoolDamagedError(self._path, self.offset)
+            raise SpoolDamagedError(self._file, self.offset)
         stream, length, time_us, offset, crc = fields
         if offset != self.offset:
-            raise SpoolDamagedError(self._path, self.offset)
+            raise SpoolDamagedError(self._file, self.offset)
         end = offset + length
         if end <= self._wanted and self._file_size() >= (
             self._position + self._start + HEADER_BYTES + length
@@ -274,7 +426,7 @@ class SpoolReader:
             return None
         payload = whole[HEADER_BYTES:]
         if zlib.crc32(payload) != crc:
-            raise SpoolDamagedError(self._path, self.offset)
+            raise SpoolDamagedError(self._file, self.offset)
         self._advance(HEADER_BYTES + length, end)
         skipped = max(0, self._wanted - offset)
         return Frame(stream, time_us, offset + skipped, payload[skipped:])
@@ -296,7 +448,7 @@ class SpoolReader:
     def _load(self, count: int) -> bytes:
         if self._descriptor < 0:
             try:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                self._descriptor = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
                 return b""
         return os.pread(self._descriptor, count, self._position)
@@ -312,6 +464,44 @@ class SpoolReader:
                 return False
             position += len(data)
         return True
+
+
+class Segment(NamedTuple):
+    """One file of a spool behind its head."""
+
+    offset: int
+    path: Path
+    kept: Kept
+
+
+def segments(spool: Path) -> list[Segment]:
+    """Return the segments of a spool that are on disk, in order."""
+    prefix = f"{spool.name}-"
+    found: list[Segment] = []
+    try:
+        names = os.listdir(spool.parent)  # noqa: PTH208 - names are enough
+    except FileNotFoundError:
+        return found
+    for name in names:
+        limit, dot, offset = name.removeprefix(prefix).partition(".")
+        if name.startswith(prefix) and dot and limit.isdigit() and offset.isdigit():
+            kept = Kept.of(int(limit))
+            found.append(Segment(int(offset), spool.parent / name, kept))
+    return sorted(found)
+
+
+def free_before(spool: Path, offset: int) -> None:
+    """Remove the segments that end at or before `offset`; head and newest one stay."""
+    found = segments(spool)
+    for segment, following in itertools.pairwise(found):
+        if following.offset <= offset:
+            segment.path.unlink(missing_ok=True)
+
+
+def _offset_of(file: Path) -> int:
+    """Return the first offset of a segment by its name; -1 for the head."""
+    _, dot, offset = file.name.rpartition(".")
+    return int(offset) if dot else -1
 
 
 def _unpack_header(head: bytes) -> tuple[Stream, int, int, int, int] | None:

@@ -22,9 +22,13 @@ from jobs_grpc.controlplane.output.log.descriptors import Descriptors
 from jobs_grpc.controlplane.output.log.disk import Disk
 from jobs_grpc.controlplane.output.log.frames import (
     HEADER_BYTES,
+    Header,
     Window,
     encode,
+    encode_skip,
     seed_of,
+    space_of,
+    walk,
 )
 from jobs_grpc.controlplane.output.log.plan import Plan, plan_group
 from jobs_grpc.controlplane.output.log.reading import contents, gap
@@ -36,6 +40,9 @@ _SCAN_BLOCK: Final = 4 * 1024
 _READ_BLOCK: Final = 256 * 1024
 # Joining small records to one write of this size keeps both system calls and copies few.
 _WRITE_BYTES: Final = 1024 * 1024
+# Space is given back in steps of an eighth of what is kept of the end, within these.
+_LEAST_STEP: Final = 4 * 1024
+_MOST_STEP: Final = 1024 * 1024
 
 
 class AttemptLog:
@@ -56,6 +63,8 @@ class AttemptLog:
         # The file may end with what was never committed, and look whole.
         self._cut_owed = False
         self._named = False
+        # Everything before is dropped, but for the log's beginning.
+        self._dropped_to = 0
         # Where the records of the last group begin that an earlier process wrote.
         self._unsure_from: int | None = None
 
@@ -125,9 +134,17 @@ class AttemptLog:
             pread = partial(self._disk.read, descriptor)
             window = Window(pread, end=tail.position, block=_READ_BLOCK)
             wanted = range(from_offset, from_offset + limit)
-            begin = self._index.before(from_offset)
-            steps = contents(window, begin, wanted, size=tail.offset, seed=self._seed)
-            return list(steps)
+            while True:
+                index = self._index
+                begin = index.before(from_offset)
+                steps = contents(
+                    window, begin, wanted, size=tail.offset, seed=self._seed
+                )
+                found = list(steps)
+                if index is self._index:
+                    return found
+                # Something was dropped meanwhile, perhaps under our eyes: once more.
+                window = Window(pread, end=tail.position, block=_READ_BLOCK)
         finally:
             self._disk.close(descriptor)
 
@@ -166,8 +183,70 @@ class AttemptLog:
         position = self._tail.position
         for piece in plan.pieces:
             self._index.note(Place(position, piece.offset))
-            position += HEADER_BYTES + len(piece.data)
+            position += space_of(piece)
         self._tail = plan.end
+
+    def drop(self, plan: Plan, descriptors: Descriptors) -> None:
+        """Give back the space of what the plan says may go; after `commit`.
+
+        Whole records only, and only when it is worth it. First a skip is put in their
+        place, then a hole is punched behind it: a crash in between costs nothing but space.
+
+        Raises:
+            OSError: nothing is lost but the space.
+        """
+        step = max(_LEAST_STEP, min(_MOST_STEP, (self.size - plan.dropped.stop) // 8))
+        if plan.dropped.stop - max(self._dropped_to, plan.dropped.start) < step:
+            return
+        with descriptors.borrow(self.path) as descriptor:
+            pread = partial(self._disk.read, descriptor)
+            window = Window(pread, end=self._tail.position, block=_SCAN_BLOCK)
+            first, after = self._records_of(window, plan.dropped)
+            if first is None or after is None or after.position <= first.next_position:
+                return
+            hole = range(first.position + HEADER_BYTES, after.position)
+            skip = encode_skip(
+                range(first.offset, after.offset),
+                fence=plan.fence,
+                seed=self._seed,
+                hole_bytes=len(hole),
+            )
+            self._disk.write(descriptor, skip, first.position)
+            self._index = self._index.without(range(first.position, hole.stop))
+            self._dropped_to = after.offset
+            self._disk.punch(descriptor, hole)
+
+    def _records_of(
+        self, window: Window, dropped: range
+    ) -> tuple[Header | None, Header | None]:
+        """Return the first record within `dropped`, and the one that follows the last."""
+        first = after = None
+        begin = self._index.before(dropped.start)
+        for step in walk(window, begin.position, begin.offset, self._seed):
+            if first is None:
+                if isinstance(step, Header) and step.offset >= dropped.start:
+                    first = step
+                    if step.next_offset > dropped.stop:
+                        break
+                    jump = self._index.before(dropped.stop)
+                    if jump.position > step.next_position:
+                        return first, self._last_within(window, jump, dropped)
+            elif isinstance(step, Header) and step.offset <= dropped.stop:
+                after = step
+            else:
+                break
+        return first, after
+
+    def _last_within(
+        self, window: Window, begin: Place, dropped: range
+    ) -> Header | None:
+        last = None
+        for step in walk(window, begin.position, begin.offset, self._seed):
+            if step.offset > dropped.stop:
+                break
+            if isinstance(step, Header):
+                last = step
+        return last
 
     def abandon(self, descriptors: Descriptors) -> None:
         """Cut the file back to the tail, now if possible, else before the next write."""

@@ -6,6 +6,7 @@ full, fails, or loses at a crash whatever was not synced.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from pathlib import Path
@@ -14,6 +15,10 @@ from typing import Final
 # Output may hold secrets that redaction did not know: for the owner only.
 _FILE_MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
+# Python has no name for it: FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE.
+_PUNCH_HOLE: Final = 0x01 | 0x02
+_CANNOT_PUNCH: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV})
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Disk:
@@ -79,6 +84,17 @@ class Disk:
     def cut(self, descriptor: int, length: int) -> None:
         """Drop everything from `length` on."""
         os.ftruncate(descriptor, length)
+
+    def punch(self, descriptor: int, hole: range) -> None:
+        """Give a stretch of the file back to the file system; it reads as zeros.
+
+        A file system that cannot do it keeps the space, and that is no error.
+        """
+        offset, length = ctypes.c_longlong(hole.start), ctypes.c_longlong(len(hole))
+        if _LIBC.fallocate(descriptor, _PUNCH_HOLE, offset, length) != 0:
+            code = ctypes.get_errno()
+            if code not in _CANNOT_PUNCH:
+                raise OSError(code, os.strerror(code))
 
     def sync(self, descriptor: int) -> None:
         """Return when the file's bytes and length are on the medium."""

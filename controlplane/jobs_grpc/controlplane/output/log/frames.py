@@ -13,6 +13,10 @@ A file is nothing but records, one behind the other:
     offset        8  of the payload's first byte, over all streams
     payload          `length` bytes
 
+Where output was dropped (over the job's limit) stands a **skip**: a header with stream 4 and
+no payload. Its time is the offset at which the output goes on; its length, with `back` as
+the high half, is how many bytes of file to hop over. Those are a hole in the file.
+
 Header and payload have a checksum each, so that a file can be checked by hopping from
 header to header without touching the payloads. The seed makes records of one log
 meaningless in another: a job that prints a log file forges nothing.
@@ -27,13 +31,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from jobs_grpc.controlplane.output.records import MAX_CHUNK_BYTES, LogKey, Piece, Stream
+from jobs_grpc.controlplane.output.records import (
+    MAX_CHUNK_BYTES,
+    Content,
+    Gap,
+    LogKey,
+    Piece,
+    Stream,
+)
 
 MAGIC: Final = b"\xf5JO1"
 _HEADER: Final = struct.Struct("<4sIIIIBxxxqqq")
 HEADER_BYTES: Final = _HEADER.size
 _REST: Final = struct.Struct("<IIIBxxxqqq")
 _CRC_END: Final = 8
+# The stream of a header that stands for dropped output.
+SKIP: Final = 4
 # Steps of the search for the next record behind damage.
 _SEARCH_BYTES: Final = 64 * 1024
 
@@ -60,12 +73,17 @@ class Header(NamedTuple):
         return self.position + HEADER_BYTES
 
     @property
+    def is_skip(self) -> bool:
+        return self.stream == SKIP
+
+    @property
     def next_position(self) -> int:
-        return self.position + HEADER_BYTES + self.length
+        hop = self.length | self.back << 32 if self.stream == SKIP else self.length
+        return self.position + HEADER_BYTES + hop
 
     @property
     def next_offset(self) -> int:
-        return self.offset + self.length
+        return self.time_us if self.stream == SKIP else self.offset + self.length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +139,30 @@ def encode_header(piece: Piece, *, fence: int, back: int, seed: int) -> bytes:
     return MAGIC + zlib.crc32(rest, seed).to_bytes(4, "little") + rest
 
 
-def encode(pieces: Sequence[Piece], *, fence: int, seed: int) -> Iterator[bytes]:
+def encode_skip(dropped: range, *, fence: int, seed: int, hole_bytes: int = 0) -> bytes:
+    """Return the header that stands for dropped output and a hole in the file behind it."""
+    low, high = hole_bytes & 0xFFFF_FFFF, hole_bytes >> 32
+    rest = _REST.pack(0, low, high, SKIP, fence, dropped.stop, dropped.start)
+    return MAGIC + zlib.crc32(rest, seed).to_bytes(4, "little") + rest
+
+
+def encode(pieces: Sequence[Content], *, fence: int, seed: int) -> Iterator[bytes]:
     """Yield headers and payloads in turn, for a group that is written as one."""
     back = 0
     for piece in pieces:
+        if isinstance(piece, Gap):
+            dropped = range(piece.offset, piece.end)
+            yield encode_skip(dropped, fence=fence, seed=seed)
+            back += HEADER_BYTES
+            continue
         yield encode_header(piece, fence=fence, back=back, seed=seed)
         yield piece.data
         back += HEADER_BYTES + len(piece.data)
+
+
+def space_of(piece: Content) -> int:
+    """Return how many bytes of file a piece takes, or a skip."""
+    return HEADER_BYTES + (0 if isinstance(piece, Gap) else len(piece.data))
 
 
 def decode(view: memoryview, position: int, *, end: int, seed: int) -> Header | None:
@@ -138,9 +173,11 @@ def decode(view: memoryview, position: int, *, end: int, seed: int) -> Header | 
     if magic != MAGIC or zlib.crc32(view[_CRC_END:], seed) != header_crc:
         return None
     header = Header(position, payload_crc, length, *rest)
-    if not 0 < length <= MAX_CHUNK_BYTES or header.next_position > end:
-        return None
-    return header
+    if header.is_skip:
+        is_sound = header.next_offset > header.offset
+    else:
+        is_sound = 0 < length <= MAX_CHUNK_BYTES
+    return header if is_sound and header.next_position <= end else None
 
 
 def payload(window: Window, header: Header) -> bytes | None:

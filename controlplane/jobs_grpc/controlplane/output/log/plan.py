@@ -2,8 +2,9 @@
 
 The rule, for a chunk of the log's own fence: it is stored if it begins at the end of what
 is stored; what lies before that was stored already and is trimmed off or dropped; what
-begins later is not stored, because its sender has to send the bytes in between first. All
-three are answered alike, by the offset at which the log ends.
+begins later is not stored, because its sender has to send the bytes in between first,
+unless it says that they were dropped: then a gap is stored in their place. All are answered
+alike, by the offset at which the log ends.
 
 A log belongs to the fence that wrote its first byte. Other fences are refused, so that two
 workers that both believe to hold one attempt cannot interleave their bytes.
@@ -11,12 +12,20 @@ workers that both believe to hold one attempt cannot interleave their bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jobs_grpc.controlplane.output.log.frames import HEADER_BYTES
+from jobs_grpc.controlplane.output.log.frames import space_of
+from jobs_grpc.controlplane.output.log.reading import gap
 from jobs_grpc.controlplane.output.log.recovery import Place
-from jobs_grpc.controlplane.output.records import Ack, Chunk, LogKey, Piece
+from jobs_grpc.controlplane.output.records import (
+    Ack,
+    Chunk,
+    Content,
+    GapReason,
+    LogKey,
+    Piece,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +36,11 @@ class Plan:
     """
 
     fence: int
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Content, ...]
     end: Place
     acks: tuple[Ack, ...]
+    # What of the log may go, once the pieces are durable.
+    dropped: range = range(0)
 
 
 def plan_group(
@@ -43,13 +54,17 @@ def plan_group(
     speaking = {chunk.fence for chunk in chunks}
     owner = max(speaking) if fence is None else fence
     position, expected = tail
-    pieces: list[Piece] = []
+    pieces: list[Content] = []
+    dropped = range(0)
     for chunk in chunks:
-        piece = _continuing(chunk, expected) if chunk.fence == owner else None
-        if piece is not None:
+        if chunk.fence != owner:
+            continue
+        for piece in _continuing(chunk, expected):
             pieces.append(piece)
             expected = piece.end
-            position += HEADER_BYTES + len(piece.data)
+            position += space_of(piece)
+        if chunk.dropped.stop > dropped.stop:
+            dropped = chunk.dropped
     return Plan(
         fence=owner,
         pieces=tuple(pieces),
@@ -60,15 +75,20 @@ def plan_group(
             else Ack(key=key, fence=speaker, offset=0, refused=True)
             for speaker in sorted(speaking)
         ),
+        dropped=dropped,
     )
 
 
-def _continuing(chunk: Chunk, expected: int) -> Piece | None:
-    """Return the part of the chunk that begins at `expected`, if there is one."""
+def _continuing(chunk: Chunk, expected: int) -> Iterator[Content]:
+    """Yield what of the chunk goes behind `expected`, and the gap before it if need be."""
+    dropped = chunk.dropped
+    if dropped.start <= expected < chunk.offset <= dropped.stop:
+        yield gap(expected, chunk.offset, GapReason.DROPPED)
+        expected = chunk.offset
     if chunk.offset > expected or chunk.end <= expected:
-        return None
+        return
     known = expected - chunk.offset
-    return Piece(
+    yield Piece(
         stream=chunk.stream,
         offset=expected,
         time_us=chunk.time_us,

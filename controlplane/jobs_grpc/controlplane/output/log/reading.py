@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from jobs_grpc.controlplane.output.log.frames import (
     Damage,
+    Header,
     Window,
     payload,
     piece_of,
@@ -28,6 +29,9 @@ def contents(
         if first >= wanted.stop:
             return
         if end <= first:
+            continue
+        if isinstance(step, Header) and step.is_skip:
+            yield gap(first, end, GapReason.DROPPED)
             continue
         data = None if isinstance(step, Damage) else payload(window, step)
         if isinstance(step, Damage) or data is None:

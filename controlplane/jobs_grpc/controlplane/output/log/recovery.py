@@ -60,6 +60,14 @@ class SparseIndex:
             self._positions.append(place.position)
             self._offsets.append(place.offset)
 
+    def without(self, hole: range) -> SparseIndex:
+        """Return the index without the places that lie strictly within a hole of the file."""
+        kept = SparseIndex()
+        for place in self.places():
+            if place.position <= hole.start or place.position >= hole.stop:
+                kept.note(place)
+        return kept
+
     def before(self, offset: int) -> Place:
         """Return the last place remembered whose offset is not beyond `offset`."""
         at = bisect_right(self._offsets, offset) - 1
@@ -94,9 +102,10 @@ def recover(window: Window, seed: int) -> Recovered:
         if isinstance(step, Damage):
             damages.append(step)
             continue
-        first, last = first or step, step
+        first = first or step
+        last = last if step.is_skip else step
         index.note(Place(step.position, step.offset))
-        if step.back == 0:
+        if step.back == 0 and not step.is_skip:
             group = Place(step.position, step.offset)
     if first is None or last is None:
         return Recovered(end=Place(0, 0), unsure_from=0, fence=None, index=index)
@@ -124,7 +133,9 @@ def _end(window: Window, seed: int, begin: Place) -> Place:
     """Check every record from `begin` on, payloads too; return where the good ones end."""
     end = begin
     for step in walk(window, begin.position, begin.offset, seed):
-        if isinstance(step, Damage) or payload(window, step) is None:
+        if isinstance(step, Damage):
+            break
+        if not step.is_skip and payload(window, step) is None:
             break
         end = Place(step.next_position, step.next_offset)
     return end
