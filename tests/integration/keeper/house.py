@@ -20,7 +20,13 @@ from jobs_grpc.worker.keeper.processes.tree import (
 )
 from jobs_grpc.worker.keeper.protocol import Exited, Started, StartRequest
 from jobs_grpc.worker.keeper.record import ExitRecord
-from jobs_grpc.worker.keeper.spool import Frame, SpoolReader, Stream
+from jobs_grpc.worker.keeper.spool import (
+    Frame,
+    Stream,
+)
+from jobs_grpc.worker.keeper.spool_reader import (
+    SpoolReader,
+)
 from jobs_grpc.worker.keeper_link import KeeperError, KeeperLink
 
 # Far beyond what anything here takes, even on a busy machine.

@@ -12,7 +12,9 @@ from integration.keeper.house import House, is_alive, until, until_state
 from jobs_grpc.worker.keeper.processes.tree import look
 from jobs_grpc.worker.keeper.protocol import Started
 from jobs_grpc.worker.keeper.record import ExitRecord, Outcome
-from jobs_grpc.worker.keeper.spool import Stream
+from jobs_grpc.worker.keeper.spool import (
+    Stream,
+)
 from jobs_grpc.worker.keeper_link import KeeperRefusedError
 
 # One in the group, one in a session of its own, one that is orphaned at once, and one

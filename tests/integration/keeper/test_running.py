@@ -16,7 +16,9 @@ import pytest
 from integration.keeper.house import ENVIRONMENT, House, peak_memory_kb, until
 from jobs_grpc.worker.keeper.protocol import StartFailed, StartRequest
 from jobs_grpc.worker.keeper.record import Outcome
-from jobs_grpc.worker.keeper.spool import Stream
+from jobs_grpc.worker.keeper.spool import (
+    Stream,
+)
 from support.small_disk import fill, small_disk
 
 

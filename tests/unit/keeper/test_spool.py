@@ -15,10 +15,12 @@ from jobs_grpc.worker.keeper.spool import (
     HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
     Frame,
-    SpoolDamagedError,
-    SpoolReader,
     SpoolWriter,
     Stream,
+)
+from jobs_grpc.worker.keeper.spool_reader import (
+    SpoolDamagedError,
+    SpoolReader,
     free_before,
 )
 

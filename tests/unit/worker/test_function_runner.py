@@ -19,7 +19,12 @@ from jobs_grpc.worker.functions.capture import captured_prints
 from jobs_grpc.worker.functions.catalogue import load
 from jobs_grpc.worker.functions.run import RESULT_LIMIT
 from jobs_grpc.worker.functions.runner import FunctionRunner
-from jobs_grpc.worker.keeper.spool import SpoolReader, Stream
+from jobs_grpc.worker.keeper.spool import (
+    Stream,
+)
+from jobs_grpc.worker.keeper.spool_reader import (
+    SpoolReader,
+)
 from jobs_grpc.worker.work import FunctionCall, Outcome, Result
 from unit.worker.stand_ins import RecordingListener, UnshippedOutputs, a_lease
 

@@ -10,7 +10,10 @@ from jobs_grpc.worker.journal.entries import Memory, Recollection
 from jobs_grpc.worker.keeper.protocol import AttemptStatus
 from jobs_grpc.worker.keeper.record import ExitRecord
 from jobs_grpc.worker.keeper.record import Outcome as Ending
-from jobs_grpc.worker.keeper.spool import SpoolWriter, Stream
+from jobs_grpc.worker.keeper.spool import (
+    SpoolWriter,
+    Stream,
+)
 from jobs_grpc.worker.restore import Restored, remove_strays, restore
 from jobs_grpc.worker.work import Outcome, Result
 from unit.worker.stand_ins import a_result

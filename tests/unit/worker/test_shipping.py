@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from jobs_grpc.worker.attempts.attempt import Attempt
-from jobs_grpc.worker.keeper.spool import SpoolWriter, Stream
+from jobs_grpc.worker.keeper.spool import (
+    SpoolWriter,
+    Stream,
+)
 from jobs_grpc.worker.shipping import (
     ATTEMPT_WINDOW_BYTES,
     CHUNK_BYTES,

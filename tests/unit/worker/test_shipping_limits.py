@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from jobs_grpc.worker.attempts.attempt import Attempt
-from jobs_grpc.worker.keeper.spool import SpoolWriter, Stream, segments
+from jobs_grpc.worker.keeper.spool import (
+    SpoolWriter,
+    Stream,
+)
+from jobs_grpc.worker.keeper.spool_reader import (
+    segments,
+)
 from jobs_grpc.worker.shipping import Shipping
 from unit.worker.stand_ins import StillClock, a_lease
 

@@ -45,9 +45,11 @@ from jobs_grpc.worker.keeper.spool import (
     HEAD_BYTES,
     Frame,
     Kept,
+    Stream,
+)
+from jobs_grpc.worker.keeper.spool_reader import (
     SpoolDamagedError,
     SpoolReader,
-    Stream,
     free_before,
 )
 

@@ -20,7 +20,9 @@ from jobs_grpc.wire.time import duration, microseconds, timestamp
 from jobs_grpc.worker.attempts.attempt import Attempt
 from jobs_grpc.worker.attempts.outbox import News
 from jobs_grpc.worker.attempts.table import State
-from jobs_grpc.worker.keeper.spool import Stream
+from jobs_grpc.worker.keeper.spool import (
+    Stream,
+)
 from jobs_grpc.worker.shipping import Chunk
 from jobs_grpc.worker.work import (
     DEFAULT_GRACE_SECONDS,

@@ -16,7 +16,9 @@ from contextvars import ContextVar
 from typing import TextIO
 
 from jobs_grpc.worker.functions.output import FunctionOutput
-from jobs_grpc.worker.keeper.spool import Stream
+from jobs_grpc.worker.keeper.spool import (
+    Stream,
+)
 
 CURRENT: ContextVar[FunctionOutput | None] = ContextVar("attempt_output", default=None)
 

@@ -14,7 +14,10 @@ from threading import Lock
 from typing import Final
 
 from jobs_grpc.runtime.clock import Clock
-from jobs_grpc.worker.keeper.spool import SpoolWriter, Stream
+from jobs_grpc.worker.keeper.spool import (
+    SpoolWriter,
+    Stream,
+)
 
 # An endless line is cut here: nothing of it would be seen for ever otherwise.
 LINE_BYTES: Final = 8 * 1024

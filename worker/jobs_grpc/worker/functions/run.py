@@ -28,7 +28,9 @@ from jobs_grpc.worker.attempts.attempt import Attempt
 from jobs_grpc.worker.functions.context import FunctionCancelledError
 from jobs_grpc.worker.functions.decorator import Registration
 from jobs_grpc.worker.functions.output import FunctionOutput
-from jobs_grpc.worker.keeper.spool import Stream
+from jobs_grpc.worker.keeper.spool import (
+    Stream,
+)
 from jobs_grpc.worker.work import Lease, Outcome, Progress, Result, in_utf8
 
 # A result travels inside a report, and reports travel in batches.

@@ -31,7 +31,9 @@ from jobs_grpc.worker.functions.decorator import ArgumentsError
 from jobs_grpc.worker.functions.output import FunctionOutput, OutputHome
 from jobs_grpc.worker.functions.run import GivenUpError, Run
 from jobs_grpc.worker.functions.threads import Ending, Threads
-from jobs_grpc.worker.keeper.spool import Stream
+from jobs_grpc.worker.keeper.spool import (
+    Stream,
+)
 from jobs_grpc.worker.roles import Listener, Outputs
 from jobs_grpc.worker.work import FunctionCall, Outcome, Progress, Result
 

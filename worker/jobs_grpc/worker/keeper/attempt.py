@@ -32,7 +32,10 @@ from jobs_grpc.worker.keeper.record import (
     signal_name,
     signal_number,
 )
-from jobs_grpc.worker.keeper.spool import SpoolWriter, Stream
+from jobs_grpc.worker.keeper.spool import (
+    SpoolWriter,
+    Stream,
+)
 
 # What a pipe holds. One buffer for all: it is emptied before the next read.
 _BUFFER: Final = bytearray(1 << 16)

@@ -45,7 +45,9 @@ from jobs_grpc.worker.keeper.protocol import (
 )
 from jobs_grpc.worker.keeper.record import ExitRecord, Outcome, signal_number
 from jobs_grpc.worker.keeper.sessions import Session
-from jobs_grpc.worker.keeper.spool import SpoolWriter
+from jobs_grpc.worker.keeper.spool import (
+    SpoolWriter,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,10 @@ from jobs_grpc.worker.keeper.protocol import (
     record_json,
 )
 from jobs_grpc.worker.keeper.record import RECORD_FORM, ExitRecord, Outcome
-from jobs_grpc.worker.keeper.spool import SpoolDamagedError, SpoolReader
+from jobs_grpc.worker.keeper.spool_reader import (
+    SpoolDamagedError,
+    SpoolReader,
+)
 
 
 @dataclass(slots=True)
