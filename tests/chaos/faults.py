@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from chaos.history import History
+from chaos.history import History, Submitted
 from chaos.system import Program, System, link
 
 # A point must be passed within this long, under the load there is.
@@ -103,13 +103,13 @@ def plans(system: System, draw: random.Random, *, times: int) -> dict[str, list[
     add("near", "link slow 8 s", "w2", _link("w2", "slow", 8))
     add("near", "link flaps", "w1", _flap("w1"))
     add("near", "session stopped 11 s", "w2", _pause(lambda s: s.workers["w2"].pid, 11))
-    add("near", "session stopped 45 s", "w1", _pause(lambda s: s.workers["w1"].pid, 45))
+    add("near", "session stopped 60 s", "w1", _pause(lambda s: s.workers["w1"].pid, 60))
     add(
         "near", "keeper stopped 3 s", "w2", _pause(lambda s: s.keeper_pid("w2") or 0, 3)
     )
     add("near", "disk full", "w1", _fill("w1-disk"), 2)
     if system.has_far:
-        add("far", "cut off 120 s", "w3", _cut_off(120))
+        add("far", "cut off 120 s", "w3", _cut_off(120, long_job=True))
         add("far", "cut off 5 s", "w3", _cut_off(5), 4)
     for found in lanes.values():
         draw.shuffle(found)
@@ -254,9 +254,13 @@ def _flap(worker: str) -> Act:
     return act
 
 
-def _cut_off(seconds: float) -> Act:
+def _cut_off(seconds: float, *, long_job: bool = False) -> Act:
+    """Cut the far worker off; with `long_job`, while it runs one that outlasts the cut."""
+
     @asynccontextmanager
     async def act(system: System, history: History) -> AsyncIterator[None]:
+        if long_job:
+            await _begin_long_job(system, history, "w3", seconds * 1.5)
         link("down")
         try:
             await asyncio.sleep(seconds)
@@ -265,6 +269,29 @@ def _cut_off(seconds: float) -> Act:
         yield
 
     return act
+
+
+async def _begin_long_job(
+    system: System, history: History, worker: str, seconds: float
+) -> None:
+    lines = round(seconds / 0.1)
+    params = {"lines": lines, "code": 0}
+    async with await system.connect() as client:
+        handle = await client.jobs.run(f"long-{worker}", params=params)
+        history.submitted.append(
+            Submitted(
+                id=handle.id,
+                job=f"long-{worker}",
+                at=time.time(),
+                lines=lines,
+                code=0,
+                may_run_twice=False,
+                must_succeed=True,
+            )
+        )
+        async with asyncio.timeout(_HIT_SECONDS):
+            while f"start {handle.id}" not in system.witness.read_text():  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
 
 
 def _inject(name: str, what: str, seconds: float = 3.0) -> Act:

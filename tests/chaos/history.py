@@ -17,6 +17,8 @@ class Submitted:
     lines: int
     code: int
     may_run_twice: bool
+    # No fault that came to its worker is an excuse.
+    must_succeed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

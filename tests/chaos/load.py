@@ -48,6 +48,8 @@ def documents(system: System) -> list[dict[str, Any]]:
     for name in system.workers:
         probe = {"name": f"probe-{name}", "command": ["/bin/true"]}
         found.append({**probe, "targets": {"selector": {"host": name}}})
+        long = {"name": f"long-{name}", "timeout": "10m", **work}
+        found.append({**long, "targets": {"selector": {"host": name}}})
     return found
 
 

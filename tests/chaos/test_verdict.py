@@ -130,6 +130,12 @@ def lost_although_repeatable(history: History) -> None:
     change(history, "twice", state="lost", output="")
 
 
+def long_job_lost_in_a_cut(history: History) -> None:
+    history.faults.append(a_fault())
+    history.submitted[0] = replace(history.submitted[0], code=0, must_succeed=True)
+    change(history, "once", state="lost", exit_code=None, output=None)
+
+
 def never_finished(history: History) -> None:
     change(history, "once", state="running", output="")
 
@@ -224,6 +230,7 @@ BAD: list[tuple[Callable[[History], None], str]] = [
     (same_fence_twice, "at-most-once"),
     (higher_fence, "fencing"),
     (lost_although_repeatable, "at-least-once"),
+    (long_job_lost_in_a_cut, "at-least-once"),
     (never_finished, "liveness"),
     (success_unwitnessed, "verdict"),
     (success_of_a_failure, "verdict"),

@@ -154,8 +154,14 @@ def _ends(history: History) -> Iterator[Violation]:
         code = 0 if known is None else known.code
         has_ended = (one.id, one.fence) in ends
         yield from _end(history, one, code=code, has_ended=has_ended)
-        if known is not None and known.may_run_twice and one.state == "lost":
+        # A cancel ends the will to run it again, whatever became of it.
+        is_wanted = one.id not in history.cancelled
+        if known is None or not is_wanted:
+            continue
+        if known.may_run_twice and one.state == "lost":
             yield Violation("at-least-once", f"{one.id} of {one.job} is lost")
+        if known.must_succeed and one.state != "succeeded":
+            yield Violation("at-least-once", f"{one.id} of {one.job} is {one.state}")
 
 
 def _end(

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import sys
 
 # gRPC must not touch forks; nothing here forks, and its handlers only warn.
@@ -49,6 +50,7 @@ def main() -> int:
     sys.setswitchinterval(0.0001)
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    _allow_many_files()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(ControlPlane.serve(settings))
@@ -56,6 +58,12 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _allow_many_files() -> None:
+    """A worker is a connection; the usual soft limit of 1,024 would turn some away."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,113 @@
+"""P5: a million schedules with five thousand rules: start-up, memory, idle CPU."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from jobs_grpc.controlplane.core.core import Core
+from jobs_grpc.controlplane.core.inputs import ApplyJobs
+from jobs_grpc.controlplane.leader.specs import spec_from_json
+from jobs_grpc.controlplane.storage.sqlite.store import SqliteStore
+
+from .p9 import resident_mib
+from .system import running
+from .table import Row
+
+JOBS = 10_000
+SCHEDULES_OF_A_JOB = 100
+RULES = 5_000
+IDLE_SECONDS = 30.0
+_BATCH = 250
+
+
+def rules() -> list[str]:
+    """Return five thousand rules none of which comes due while we look."""
+    later = datetime.now(UTC) + timedelta(days=2)
+    days = [(later + timedelta(days=number)) for number in range(20)]
+    return [
+        f"{minute} {hour} {day.day} {day.month} *"
+        for day in days
+        for hour in range(0, 24, 2)
+        for minute in range(0, 60, 2)
+    ][:RULES]
+
+
+def documents() -> Iterator[str]:
+    """Yield the jobs as JSON."""
+    draw = random.Random(5)
+    known = rules()
+    assert len(set(known)) == RULES
+    for number in range(JOBS):
+        schedule = [
+            {"cron": draw.choice(known), "name": f"s{one}"}
+            for one in range(SCHEDULES_OF_A_JOB)
+        ]
+        yield json.dumps(
+            {"name": f"job-{number:05}", "command": ["/bin/true"], "schedule": schedule}
+        )
+
+
+async def fill(path: Path) -> None:
+    """Define all of them the way a leader does, without a server's patience."""
+    store = SqliteStore(path.parent)
+    await store.open()
+    now = time.time_ns() // 1000
+    term = await store.acquire_term(holder="bench", address="", now=now)
+    core = Core(term=term)
+    batch = []
+    for document in documents():
+        batch.append(spec_from_json(document))
+        if len(batch) == _BATCH:
+            step = core.step(
+                [ApplyJobs(specs=tuple(batch), sources=("api",) * len(batch))], now
+            )
+            (reply,) = step.replies
+            assert isinstance(reply, tuple), reply
+            await store.commit(term, step.changes)
+            batch.clear()
+    await store.close()
+
+
+def run() -> list[Row]:
+    """Fill, start, look, and judge."""
+    with running(slots=1) as system:
+        log = system.data / "controlplane.log"
+        listening = re.compile(r"listening on \S+, ")
+
+        def wait_listening() -> float:
+            start = time.perf_counter()
+            while not listening.search(log.read_text()):
+                time.sleep(0.05)
+                assert time.perf_counter() - start < 600
+            return time.perf_counter() - start
+
+        wait_listening()
+        system.stop()
+        system.processes.clear()
+        (path,) = (system.data / "server").glob("*.db")
+        asyncio.run(fill(path))
+        log.unlink()
+        server = system.start_server()
+        start_up = wait_listening()
+        time.sleep(10)
+        before = system.cpu_seconds()[0]
+        time.sleep(IDLE_SECONDS)
+        share = (system.cpu_seconds()[0] - before) / IDLE_SECONDS
+        memory = resident_mib(server.pid)
+    found = {"start_s": start_up, "mib": memory, "cpu": share}
+    return [
+        Row(
+            id="P5",
+            goal="1,000,000 schedules, 5,000 rules: start ≤ 30 s, ≤ 1 GB, idle ≤ 2 %",
+            measured=f"{start_up:.1f} s, {memory:.0f} MiB, {share:.1%} of a core",
+            met=start_up <= 30 and memory <= 1000 and share <= 0.02,
+            rounds=[found],
+        )
+    ]
