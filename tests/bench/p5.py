@@ -79,23 +79,23 @@ def run() -> list[Row]:
     """Fill, start, look, and judge."""
     with running(slots=1) as system:
         log = system.data / "controlplane.log"
-        listening = re.compile(r"listening on \S+, ")
+        leading = re.compile(r"leading in term \d+ with \d+ jobs")
 
-        def wait_listening() -> float:
+        def wait_leading() -> float:
             start = time.perf_counter()
-            while not listening.search(log.read_text()):
+            while not leading.search(log.read_text()):
                 time.sleep(0.05)
                 assert time.perf_counter() - start < 600
             return time.perf_counter() - start
 
-        wait_listening()
+        wait_leading()
         system.stop()
         system.processes.clear()
         (path,) = (system.data / "server").glob("*.db")
         asyncio.run(fill(path))
         log.unlink()
         server = system.start_server()
-        start_up = wait_listening()
+        start_up = wait_leading()
         time.sleep(10)
         before = system.cpu_seconds()[0]
         time.sleep(IDLE_SECONDS)

@@ -32,13 +32,13 @@ from jobs_grpc.schedule import (
 _NO_LIMIT: Final = 1_000_000_000
 
 
-def spec_of(document: JobDocument) -> JobSpec:
-    """Return what the core needs of a document."""
+def spec_of(document: JobDocument, canonical: str | None = None) -> JobSpec:
+    """Return what the core needs of a document; `canonical` is its JSON, where known."""
     return JobSpec(
         namespace=document.namespace,
         workspace=document.workspace,
         name=document.name,
-        document_json=document.canonical_json(),
+        document_json=canonical or document.canonical_json(),
         enabled=document.enabled,
         work=_work_of(document),
         variables=document.variables,
@@ -81,7 +81,7 @@ def document_from_json(text: str) -> JobDocument:
 
 def spec_from_json(text: str) -> JobSpec:
     """Return the spec of a canonical JSON text."""
-    return spec_of(JobDocument.model_validate_json(text))
+    return spec_of(JobDocument.model_validate_json(text), text)
 
 
 def _concurrency_of(document: JobDocument) -> Concurrency | None:
