@@ -15,6 +15,7 @@ from jobs_grpc.controlplane.core.rows import (
     CursorRow,
     DeadLetterRow,
     ExecutionRow,
+    FailureStreakRow,
     LinkRow,
     MetaRow,
     RetryRow,
@@ -27,6 +28,7 @@ from jobs_grpc.controlplane.storage.store import (
     DeadLetterFilter,
     DecisionFilter,
     ExecutionFilter,
+    PauseFilter,
     QueueDepth,
     Store,
     StoreFailedError,
@@ -42,10 +44,12 @@ from support.jobs import (
     decision_row,
     ended_row,
     event_row,
+    extended_row,
     hold_row,
     job_row,
     key,
     moved_row,
+    pause_row,
     queue_row,
     schedule_object_row,
     schedule_row,
@@ -742,6 +746,74 @@ async def test_dead_letters_are_listed_newest_first_by_any_filter(
 
 
 # What a term starts from.
+
+
+async def test_a_decision_grows_in_the_commit_that_makes_it_and_later(
+    store: Store, term: int
+) -> None:
+    made = decision_row(outcome="skipped", reason="paused", execution_id="")
+    extended = extended_row()
+    await store.commit(term, Changes(decisions=(made,), extended=(extended,)))
+    (row,) = await store.decisions(DecisionFilter(NAMESPACE), 9)
+    assert row == made._replace(**extended._asdict())
+    later = extended_row(until=NOON + 2 * HOUR, due_times=8)
+    await store.commit(term, Changes(extended=(later, extended_row("gone"))))
+    (row,) = await store.decisions(DecisionFilter(NAMESPACE), 9)
+    assert (row.until, row.due_times) == (NOON + 2 * HOUR, 8)
+
+
+async def test_old_decisions_are_found_and_forgotten(store: Store, term: int) -> None:
+    old = [decision_row("s1", NOON + n, job=f"job-{n % 3}") for n in range(9)]
+    ends_later = decision_row("s2", NOON, until=NOON + HOUR)
+    new = decision_row("s1", NOON + HOUR)
+    await store.commit(term, Changes(decisions=(*old, ends_later, new)))
+    found = await store.old_decisions(NOON + HOUR, 100)
+    assert sorted(found) == [("s1", NOON + n) for n in range(9)]
+    assert len(await store.old_decisions(NOON + HOUR, 4)) == 4
+    assert await store.old_decisions(NOON, 100) == []
+    await store.commit(term, Changes(deleted_decisions=tuple(found)))
+    left = await store.decisions(DecisionFilter(NAMESPACE), 100)
+    assert set(left) == {new, ends_later}
+
+
+async def test_pauses_in_force_are_loaded_and_ended_ones_are_kept(
+    store: Store, term: int
+) -> None:
+    rows = (
+        pause_row("p1", since=NOON, until=NOON + HOUR, note="upgrade"),
+        pause_row("p2", since=NOON + 1, kind="all", namespace="", job=""),
+        pause_row("p3", since=NOON + 2, namespace="ops"),
+    )
+    await store.commit(term, Changes(pauses=rows))
+    assert (await store.load_active()).pauses == rows
+    ended = rows[0]._replace(ended_at=NOON + SECOND, ended_by="bob")
+    await store.commit(term, Changes(pauses=(ended,)))
+    assert (await store.load_active()).pauses == rows[1:]
+    assert await store.pause("p1") == ended
+    assert await store.pause("p9") is None
+    assert await store.pauses(PauseFilter(NAMESPACE), 9) == [rows[1]]
+    everything = PauseFilter(NAMESPACE, with_ended=True)
+    assert await store.pauses(everything, 9) == [rows[1], ended]
+    after = PauseFilter(NAMESPACE, with_ended=True, before=(NOON + 1, "p2"))
+    assert await store.pauses(after, 9) == [ended]
+    assert await store.pauses(everything, 1) == [rows[1]]
+    await store.commit(term, Changes(forget_pauses_before=NOON + SECOND))
+    assert await store.pause("p1") == ended
+    await store.commit(term, Changes(forget_pauses_before=NOON + HOUR))
+    assert await store.pauses(everything, 9) == [rows[1]]
+
+
+async def test_failures_in_a_row_are_loaded_until_their_job_is_deleted(
+    store: Store, term: int
+) -> None:
+    rows = (FailureStreakRow(1, 2), FailureStreakRow(2, 1))
+    await store.commit(term, Changes(jobs=(job_row(1),), failure_streaks=rows))
+    again = FailureStreakRow(1, 3)
+    await store.commit(term, Changes(failure_streaks=(again,)))
+    loaded = (await store.load_active()).failure_streaks
+    assert sorted(loaded) == [again, rows[1]]
+    await store.commit(term, Changes(deleted_jobs=(1,)))
+    assert (await store.load_active()).failure_streaks == (rows[1],)
 
 
 async def test_history_is_not_loaded(store: Store, term: int) -> None:

@@ -28,6 +28,7 @@ from jobs_grpc.client.records.explanation import WaitCause
 from jobs_grpc.client.records.fleet import WorkerState
 from jobs_grpc.client.records.job import ApplyOutcome, ScheduleOwner
 from jobs_grpc.client.records.output import OutputStream
+from jobs_grpc.client.records.pause import PauseKind, PauseMeanwhile
 from jobs_grpc.client.records.word import Word
 from jobs_grpc.v1 import (
     execution_pb2,
@@ -35,6 +36,7 @@ from jobs_grpc.v1 import (
     fleet_service_pb2,
     job_pb2,
     job_service_pb2,
+    pause_pb2,
     schedule_service_pb2,
 )
 from jobs_grpc.v1.error_pb2 import ErrorReason
@@ -47,7 +49,8 @@ EXPORTED = {
     "DecisionOutcome", "Execution", "ExecutionFailed", "ExecutionHandle",
     "ExecutionState", "Gap", "InvalidArgument", "Job", "JobStatistics", "JobsError",
     "KillReceipt", "NotFound", "NotRunning", "NotSupported", "OutputEnd", "OutputPiece",
-    "OutputStream", "Overloaded", "Page", "PermissionDenied", "Queue", "QueueStatus",
+    "OutputStream", "Overloaded", "Page", "Pause", "PauseKind", "PauseMeanwhile",
+    "PauseSubject", "PermissionDenied", "Queue", "QueueStatus",
     "Schedule", "ScheduleOwner", "ServerError", "ServerInfo", "SignalSent", "SkipReason", "Submission",
     "Trigger", "Unauthenticated", "Unavailable", "Usage", "Violation", "Worker",
     "WorkerState", "Explanation", "WaitCause", "WaitReason",
@@ -104,6 +107,8 @@ def test_every_final_state_has_an_exit_code() -> None:
         (WorkerState, fleet_service_pb2.WorkerState),
         (DecisionOutcome, schedule_service_pb2.DecisionOutcome),
         (SkipReason, schedule_service_pb2.SkipReason),
+        (PauseKind, pause_pb2.PauseKind),
+        (PauseMeanwhile, pause_pb2.PauseMeanwhile),
         (WaitCause, execution_service_pb2.WaitCause),
     ],
 )

@@ -18,6 +18,7 @@ from jobs_grpc.v1.error_pb2 import ErrorReason
 from jobs_grpc.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from jobs_grpc.v1.fleet_service_pb2_grpc import FleetServiceStub
 from jobs_grpc.v1.job_service_pb2_grpc import JobServiceStub
+from jobs_grpc.v1.pause_service_pb2_grpc import PauseServiceStub
 from jobs_grpc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobs_grpc.v1.schedule_service_pb2_grpc import ScheduleServiceStub
 from jobs_grpc.v1.system_service_pb2_grpc import SystemServiceStub
@@ -36,6 +37,7 @@ class Calls:
         self.jobs: Any = JobServiceStub(self.channel)
         self.executions: Any = ExecutionServiceStub(self.channel)
         self.schedules: Any = ScheduleServiceStub(self.channel)
+        self.pauses: Any = PauseServiceStub(self.channel)
         self.queues: Any = QueueServiceStub(self.channel)
         self.fleet: Any = FleetServiceStub(self.channel)
         self.system: Any = SystemServiceStub(self.channel)

@@ -21,9 +21,11 @@ from jobs_grpc.controlplane.core.rows import (
     DecisionRow,
     EndedRow,
     EventRow,
+    ExtendedRow,
     HoldRow,
     JobRow,
     MovedRow,
+    PauseRow,
     QueueRow,
     ScheduleObjectRow,
     ScheduleRow,
@@ -297,6 +299,36 @@ def statistics_row(job_id: int = 1, **fields: Any) -> StatisticsRow:
 def hold_row(seq: int = 1, **fields: Any) -> HoldRow:
     values: dict[str, Any] = {"reason": "overlap", "subject": "1", "since": NOON}
     return HoldRow(seq=seq, **{**values, **fields})
+
+
+def pause_row(pause_id: str = "p1", **fields: Any) -> PauseRow:
+    values: dict[str, Any] = {
+        "kind": "job",
+        "namespace": NAMESPACE,
+        "workspace": STANDALONE,
+        "job": "job-1",
+        "schedule_id": "",
+        "queue": "",
+        "note": "",
+        "who": "alice",
+        "since": NOON,
+        "until": None,
+        "meanwhile": "drop",
+        "ended_at": None,
+        "ended_by": "",
+    }
+    return PauseRow(pause_id=pause_id, **{**values, **fields})
+
+
+def extended_row(
+    schedule_id: str = "s1", due_at: int = NOON, **fields: Any
+) -> ExtendedRow:
+    values: dict[str, Any] = {
+        "until": NOON + HOUR,
+        "due_times": 7,
+        "decided_at": NOON + HOUR,
+    }
+    return ExtendedRow(schedule_id=schedule_id, due_at=due_at, **{**values, **fields})
 
 
 def queue_row(name: str = "default", **fields: Any) -> QueueRow:

@@ -65,6 +65,12 @@ if TYPE_CHECKING:
         OutputStream,
     )
     from jobs_grpc.client.records.page import Page
+    from jobs_grpc.client.records.pause import (
+        Pause,
+        PauseKind,
+        PauseMeanwhile,
+        PauseSubject,
+    )
     from jobs_grpc.client.records.server import ServerInfo
 
 _HOME = {
@@ -108,6 +114,7 @@ _HOME = {
     ),
     "records.output": ("Gap", "OutputEnd", "OutputPiece", "OutputStream"),
     "records.page": ("Page",),
+    "records.pause": ("Pause", "PauseKind", "PauseMeanwhile", "PauseSubject"),
     "records.server": ("ServerInfo",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -139,6 +146,10 @@ __all__ = [
     "OutputStream",
     "Overloaded",
     "Page",
+    "Pause",
+    "PauseKind",
+    "PauseMeanwhile",
+    "PauseSubject",
     "PermissionDenied",
     "Queue",
     "QueueStatus",

@@ -15,6 +15,7 @@ from jobs_grpc.client import _convert
 from jobs_grpc.client._executions import ExecutionHandle, Executions
 from jobs_grpc.client._fleet import Queues, Schedules, Workers
 from jobs_grpc.client._jobs import Jobs
+from jobs_grpc.client._pauses import Pauses
 from jobs_grpc.client._settings import DEFAULT_TIMEOUT, from_environment
 from jobs_grpc.client._submission import Submission
 from jobs_grpc.client._submitter import Submitter
@@ -62,6 +63,7 @@ class Client:
         self.jobs = Jobs(self._transport, self.target, self.executions, self._submitter)
         self.queues = Queues(self._transport)
         self.workers = Workers(self._transport)
+        self.pauses = Pauses(self._transport, self.target)
         self.schedules = Schedules(self._transport, self.target)
 
     @classmethod

@@ -32,6 +32,12 @@ from jobs_grpc.client.records.job import (
     ScheduleOwner,
 )
 from jobs_grpc.client.records.output import Gap, OutputEnd, OutputPiece, OutputStream
+from jobs_grpc.client.records.pause import (
+    Pause,
+    PauseKind,
+    PauseMeanwhile,
+    PauseSubject,
+)
 from jobs_grpc.client.records.server import ServerInfo
 from jobs_grpc.client.records.word import Word
 from jobs_grpc.v1 import (
@@ -40,6 +46,7 @@ from jobs_grpc.v1 import (
     fleet_service_pb2,
     job_pb2,
     job_service_pb2,
+    pause_pb2,
     queue_service_pb2,
     schedule_service_pb2,
     system_service_pb2,
@@ -70,6 +77,8 @@ _APPLY_OUTCOMES = _words(ApplyOutcome, job_service_pb2.ApplyOutcome.items())
 _OWNERS = _words(ScheduleOwner, job_pb2.ScheduleOwner.items())
 _WORKER_STATES = _words(WorkerState, fleet_service_pb2.WorkerState.items())
 _DECISIONS = _words(DecisionOutcome, schedule_service_pb2.DecisionOutcome.items())
+_PAUSE_KINDS = _words(PauseKind, pause_pb2.PauseKind.items())
+_MEANWHILES = _words(PauseMeanwhile, pause_pb2.PauseMeanwhile.items())
 _SKIP_REASONS = _words(SkipReason, schedule_service_pb2.SkipReason.items())
 
 
@@ -169,6 +178,7 @@ def job(message: job_pb2.Job) -> Job:
         active=message.active,
         statistics=_statistics(message.statistics),
         schedules=tuple(map(schedule, message.schedules)),
+        pause=pause(message.pause) if message.HasField("pause") else None,
     )
 
 
@@ -255,6 +265,36 @@ def decision(message: schedule_service_pb2.Decision) -> Decision:
         reason=_SKIP_REASONS.get(reason, SkipReason.UNRECOGNIZED) if reason else None,
         execution_id=message.execution_id,
         holder=message.holder,
+    )
+
+
+def to_pause_kind(kind: PauseKind) -> pause_pb2.PauseKind.ValueType:
+    return pause_pb2.PauseKind.Value(f"PAUSE_KIND_{kind.value.upper()}")
+
+
+def to_meanwhile(word: PauseMeanwhile) -> pause_pb2.PauseMeanwhile.ValueType:
+    return pause_pb2.PauseMeanwhile.Value(f"PAUSE_MEANWHILE_{word.value.upper()}")
+
+
+def pause(message: pause_pb2.Pause) -> Pause:
+    subject = message.subject
+    return Pause(
+        id=message.id,
+        subject=PauseSubject(
+            kind=_PAUSE_KINDS.get(subject.kind, PauseKind.UNRECOGNIZED),
+            namespace=subject.namespace,
+            workspace=subject.workspace,
+            job=subject.job,
+            schedule=subject.schedule,
+            queue=subject.queue,
+        ),
+        note=message.note,
+        who=message.who,
+        since=_instant(message, "since"),
+        until=_instant(message, "until"),
+        meanwhile=_MEANWHILES.get(message.meanwhile, PauseMeanwhile.UNRECOGNIZED),
+        ended_at=_instant(message, "ended_at"),
+        ended_by=message.ended_by,
     )
 
 

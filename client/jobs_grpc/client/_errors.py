@@ -159,6 +159,7 @@ BY_REASON: Final[Mapping[str, type[JobsError]]] = {
     "QUEUE_NOT_FOUND": NotFound,
     "WORKER_NOT_FOUND": NotFound,
     "WORKSPACE_NOT_FOUND": NotFound,
+    "PAUSE_NOT_FOUND": NotFound,
     "AMBIGUOUS_ID": InvalidArgument,
     "NOT_RUNNING": NotRunning,
     "NOT_RETRYABLE": Conflict,

@@ -262,6 +262,17 @@ class JobKeys(BaseModel):
             )
         ),
     ] = CatchUp()
+    pause_after_failures: Annotated[
+        StrictInt | None,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description=(
+                "After so many failed runs in a row the job is paused, until somebody "
+                "resumes it. Default: never."
+            ),
+        ),
+    ] = None
     queue: Annotated[
         Name,
         Field(description='The waiting line that runs stand in. Default: "default".'),

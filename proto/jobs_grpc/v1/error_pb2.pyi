@@ -60,6 +60,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The job has a schedule of that name already."""
     ERROR_REASON_SCHEDULE_OWNED: _ErrorReason.ValueType  # 32
     """The job's document owns the schedule; change it there."""
+    ERROR_REASON_PAUSE_NOT_FOUND: _ErrorReason.ValueType  # 40
+    """Nothing of that kind is paused."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. It travels as `google.rpc.ErrorInfo.reason` (the name
@@ -106,4 +108,6 @@ ERROR_REASON_SCHEDULE_EXISTS: ErrorReason.ValueType  # 31
 """The job has a schedule of that name already."""
 ERROR_REASON_SCHEDULE_OWNED: ErrorReason.ValueType  # 32
 """The job's document owns the schedule; change it there."""
+ERROR_REASON_PAUSE_NOT_FOUND: ErrorReason.ValueType  # 40
+"""Nothing of that kind is paused."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

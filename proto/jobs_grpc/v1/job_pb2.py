@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from jobs_grpc.v1 import execution_pb2 as jobs__grpc_dot_v1_dot_execution__pb2
+from jobs_grpc.v1 import pause_pb2 as jobs__grpc_dot_v1_dot_pause__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16jobs_grpc/v1/job.proto\x12\x0cjobs_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cjobs_grpc/v1/execution.proto\"\xa3\x03\n\x03Job\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworkspace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12\x15\n\rdocument_json\x18\x05 \x01(\t\x12\x0c\n\x04type\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x08 \x01(\x08\x12\x0e\n\x06source\x18\t \x01(\t\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nstatistics\x18\x0c \x01(\x0b\x32\x1b.jobs_grpc.v1.JobStatistics\x12/\n\x0bnext_run_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61\x63tive\x18\x0e \x01(\x05\x12)\n\tschedules\x18\x0f \x03(\x0b\x32\x16.jobs_grpc.v1.Schedule\"\xb1\x02\n\rJobStatistics\x12\x11\n\trun_count\x18\x01 \x01(\x03\x12\x15\n\rsuccess_count\x18\x02 \x01(\x03\x12\x15\n\rfailure_count\x18\x03 \x01(\x03\x12/\n\x0blast_run_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_success_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_failure_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlast_error\x18\x07 \x01(\t\x12\x30\n\nlast_state\x18\x08 \x01(\x0e\x32\x1c.jobs_grpc.v1.ExecutionState\"\x9b\x04\n\x08Schedule\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x10\n\x08timezone\x18\x04 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x05 \x01(\x08\x12/\n\x0bnext_due_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x05owner\x18\x14 \x01(\x0e\x32\x1b.jobs_grpc.v1.ScheduleOwner\x12\x11\n\tnamespace\x18\x15 \x01(\t\x12\x11\n\tworkspace\x18\x16 \x01(\t\x12\x0b\n\x03job\x18\x17 \x01(\t\x12\x12\n\nentry_json\x18\x18 \x01(\t\x12\x32\n\x06params\x18\x19 \x03(\x0b\x32\".jobs_grpc.v1.Schedule.ParamsEntry\x12\x17\n\x0f\x64isabled_reason\x18\x1a \x01(\t\x12\x32\n\x0e\x64isabled_until\x18\x1b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x1c \x01(\x03\x12.\n\ncreated_at\x18\x1d \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x1e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*d\n\rScheduleOwner\x12\x1e\n\x1aSCHEDULE_OWNER_UNSPECIFIED\x10\x00\x12\x1b\n\x17SCHEDULE_OWNER_DOCUMENT\x10\x01\x12\x16\n\x12SCHEDULE_OWNER_API\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16jobs_grpc/v1/job.proto\x12\x0cjobs_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cjobs_grpc/v1/execution.proto\x1a\x18jobs_grpc/v1/pause.proto\"\xc7\x03\n\x03Job\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworkspace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12\x15\n\rdocument_json\x18\x05 \x01(\t\x12\x0c\n\x04type\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x08 \x01(\x08\x12\x0e\n\x06source\x18\t \x01(\t\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nstatistics\x18\x0c \x01(\x0b\x32\x1b.jobs_grpc.v1.JobStatistics\x12/\n\x0bnext_run_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61\x63tive\x18\x0e \x01(\x05\x12)\n\tschedules\x18\x0f \x03(\x0b\x32\x16.jobs_grpc.v1.Schedule\x12\"\n\x05pause\x18\x10 \x01(\x0b\x32\x13.jobs_grpc.v1.Pause\"\xb1\x02\n\rJobStatistics\x12\x11\n\trun_count\x18\x01 \x01(\x03\x12\x15\n\rsuccess_count\x18\x02 \x01(\x03\x12\x15\n\rfailure_count\x18\x03 \x01(\x03\x12/\n\x0blast_run_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_success_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_failure_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlast_error\x18\x07 \x01(\t\x12\x30\n\nlast_state\x18\x08 \x01(\x0e\x32\x1c.jobs_grpc.v1.ExecutionState\"\x9b\x04\n\x08Schedule\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x10\n\x08timezone\x18\x04 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x05 \x01(\x08\x12/\n\x0bnext_due_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x05owner\x18\x14 \x01(\x0e\x32\x1b.jobs_grpc.v1.ScheduleOwner\x12\x11\n\tnamespace\x18\x15 \x01(\t\x12\x11\n\tworkspace\x18\x16 \x01(\t\x12\x0b\n\x03job\x18\x17 \x01(\t\x12\x12\n\nentry_json\x18\x18 \x01(\t\x12\x32\n\x06params\x18\x19 \x03(\x0b\x32\".jobs_grpc.v1.Schedule.ParamsEntry\x12\x17\n\x0f\x64isabled_reason\x18\x1a \x01(\t\x12\x32\n\x0e\x64isabled_until\x18\x1b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x1c \x01(\x03\x12.\n\ncreated_at\x18\x1d \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x1e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*d\n\rScheduleOwner\x12\x1e\n\x1aSCHEDULE_OWNER_UNSPECIFIED\x10\x00\x12\x1b\n\x17SCHEDULE_OWNER_DOCUMENT\x10\x01\x12\x16\n\x12SCHEDULE_OWNER_API\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,14 +36,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCHEDULE_PARAMSENTRY']._loaded_options = None
   _globals['_SCHEDULE_PARAMSENTRY']._serialized_options = b'8\001'
-  _globals['_SCHEDULEOWNER']._serialized_start=1375
-  _globals['_SCHEDULEOWNER']._serialized_end=1475
-  _globals['_JOB']._serialized_start=104
-  _globals['_JOB']._serialized_end=523
-  _globals['_JOBSTATISTICS']._serialized_start=526
-  _globals['_JOBSTATISTICS']._serialized_end=831
-  _globals['_SCHEDULE']._serialized_start=834
-  _globals['_SCHEDULE']._serialized_end=1373
-  _globals['_SCHEDULE_PARAMSENTRY']._serialized_start=1328
-  _globals['_SCHEDULE_PARAMSENTRY']._serialized_end=1373
+  _globals['_SCHEDULEOWNER']._serialized_start=1437
+  _globals['_SCHEDULEOWNER']._serialized_end=1537
+  _globals['_JOB']._serialized_start=130
+  _globals['_JOB']._serialized_end=585
+  _globals['_JOBSTATISTICS']._serialized_start=588
+  _globals['_JOBSTATISTICS']._serialized_end=893
+  _globals['_SCHEDULE']._serialized_start=896
+  _globals['_SCHEDULE']._serialized_end=1435
+  _globals['_SCHEDULE_PARAMSENTRY']._serialized_start=1390
+  _globals['_SCHEDULE_PARAMSENTRY']._serialized_end=1435
 # @@protoc_insertion_point(module_scope)

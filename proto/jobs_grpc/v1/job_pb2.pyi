@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from jobs_grpc.v1 import execution_pb2 as _execution_pb2
+from jobs_grpc.v1 import pause_pb2 as _pause_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -67,6 +68,7 @@ class Job(_message.Message):
     NEXT_RUN_AT_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
     SCHEDULES_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     workspace: _builtins.str
     """`_standalone_` for jobs outside any workspace."""
@@ -93,6 +95,12 @@ class Job(_message.Message):
 
     @_builtins.property
     def schedules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Schedule]: ...
+    @_builtins.property
+    def pause(self) -> _pause_pb2.Pause:
+        """What says now what happens to the due times of all its schedules; absent if nothing
+        is paused.
+        """
+
     def __init__(
         self,
         *,
@@ -111,10 +119,11 @@ class Job(_message.Message):
         next_run_at: _timestamp_pb2.Timestamp | None = ...,
         active: _builtins.int = ...,
         schedules: _abc.Iterable[Global___Schedule] | None = ...,
+        pause: _pause_pb2.Pause | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "next_run_at", b"next_run_at", "statistics", b"statistics", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "next_run_at", b"next_run_at", "pause", b"pause", "statistics", b"statistics", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "created_at", b"created_at", "description", b"description", "document_json", b"document_json", "enabled", b"enabled", "name", b"name", "namespace", b"namespace", "next_run_at", b"next_run_at", "revision", b"revision", "schedules", b"schedules", "source", b"source", "statistics", b"statistics", "type", b"type", "updated_at", b"updated_at", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "created_at", b"created_at", "description", b"description", "document_json", b"document_json", "enabled", b"enabled", "name", b"name", "namespace", b"namespace", "next_run_at", b"next_run_at", "pause", b"pause", "revision", b"revision", "schedules", b"schedules", "source", b"source", "statistics", b"statistics", "type", b"type", "updated_at", b"updated_at", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

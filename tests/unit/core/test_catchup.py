@@ -63,24 +63,66 @@ def test_all_makes_up_for_the_latest_few_in_their_order(stage: Stage) -> None:
     ]
 
 
-def test_all_still_minds_the_overlap(stage: Stage) -> None:
-    keys = {"schedule": "every 10m", "catch_up": "all", "overlap": "skip"}
-    assert outage(stage, 1800, **keys) == [
-        (600, "started", ""),
-        (1200, "skipped", "overlap"),
-        (1800, "skipped", "overlap"),
-    ]
+def run_in_turn(stage: Stage) -> list[int]:
+    """Work off every execution, one slot after another; return the due times in order."""
+    session = stage.connect(slots=100)
+    done = []
+    while session.leases:
+        ((fence, execution),) = session.leases.items()
+        done.append((execution.scheduled_for - NOON) // MINUTE)
+        stage.end(session, fence)
+    return done
 
 
-def test_what_is_older_than_the_window_is_one_record(stage: Stage) -> None:
-    keys = {"schedule": "every 10m", "catch_up": {"mode": "all", "window": "20m"}}
+@pytest.mark.parametrize("overlap", ["skip", "queue", "replace"])
+def test_all_runs_one_after_another_whatever_the_overlap_says(
+    stage: Stage, overlap: str
+) -> None:
+    keys = {"schedule": "every 10m", "catch_up": "all", "overlap": overlap}
+    assert [outcome for _, outcome, _ in outage(stage, 1800, **keys)] == ["started"] * 3
+    assert run_in_turn(stage) == [10, 20, 30]
+
+
+def test_all_waits_for_what_ran_before_the_outage(stage: Stage) -> None:
+    stage.apply(schedule="every 10m", catch_up="all")
+    (before,) = stage.submit()
+    stage.restart(after=1200)
+    assert [row.holder for row in stage.decisions()] == [before, before]
+    assert run_in_turn(stage) == [0, 10, 20]
+
+
+def test_ninety_minutes_away_from_a_job_due_every_ten(stage: Stage) -> None:
+    for mode in ("none", "latest", "all"):
+        catch_up: Any = "none" if mode == "none" else {"mode": mode, "window": "2h"}
+        stage.apply(name=mode, schedule="every 10m", catch_up=catch_up)
+    stage.restart(after=90 * 60)
+    dues = [NOON + n * 10 * MINUTE for n in range(1, 10)]
+    for mode, starts in (("none", 0), ("latest", 1), ("all", 9)):
+        decided = stage.decisions(mode)
+        assert [row.due_at for row in decided] == dues
+        assert [row.until for row in decided] == [None] * 9
+        outcomes = [row.reason or row.outcome for row in decided]
+        assert outcomes == ["missed_window"] * (9 - starts) + ["started"] * starts
+        assert [row.scheduled_for for row in stage.rows(mode)] == dues[9 - starts :]
+
+
+def test_ninety_minutes_with_the_usual_window_have_their_rows_too(stage: Stage) -> None:
+    decided = outage(stage, 90 * 60, schedule="every 10m", catch_up="all")
+    assert [reason or outcome for _, outcome, reason in decided] == (
+        ["missed_window"] * 3 + ["started"] * 6
+    )
+    assert {row.until for row in stage.decisions()} == {None}
+
+
+def test_much_that_is_older_than_the_window_is_one_record(stage: Stage) -> None:
+    keys = {"schedule": "every 10s", "catch_up": {"mode": "all", "window": "20s"}}
     assert outage(stage, 3600, **keys) == [
-        (600, "skipped", "missed_window"),
-        (3000, "started", ""),
+        (10, "skipped", "missed_window"),
+        (3590, "started", ""),
         (3600, "started", ""),
     ]
     first = stage.decisions()[0]
-    assert first.until == NOON + 40 * MINUTE
+    assert first.until == NOON + HOUR - 20 * SECOND
     assert first.due_times is None
 
 
@@ -245,6 +287,6 @@ def test_each_due_time_of_an_outage_is_in_exactly_one_record() -> None:
 
 
 def test_a_missed_range_begins_at_its_first_due_time() -> None:
-    found = unattended(EVERY_MINUTE, NOON, HOUR, NOON + 3 * HOUR)
+    found = unattended(EVERY_SECOND, NOON, HOUR, NOON + 3 * HOUR)
     missed = plan(found, mode=CatchUp.LATEST, limit=1).missed
-    assert missed[0] == Missed(NOON + MINUTE, NOON + 2 * HOUR, None)
+    assert missed[0] == Missed(NOON + SECOND, NOON + 2 * HOUR, None)

@@ -30,9 +30,11 @@ from jobs_grpc.controlplane.core.effects import (
 )
 from jobs_grpc.controlplane.core.inputs import (
     Beat,
+    BeginPause,
     Cancel,
     CloseSession,
     DeleteJob,
+    EndPauses,
     Finished,
     Held,
     Input,
@@ -42,6 +44,7 @@ from jobs_grpc.controlplane.core.inputs import (
     Starting,
     StreamClosed,
 )
+from jobs_grpc.controlplane.core.pauses import Meanwhile, PauseKind, Scope
 from jobs_grpc.controlplane.core.rows import ExecutionRow
 from jobs_grpc.controlplane.core.states import FAILURES, FINAL, Move, State
 from jobs_grpc.controlplane.storage.store import StoreFailedError
@@ -80,6 +83,13 @@ overlaps = st.sampled_from(
 catch_ups = st.sampled_from(["none", "latest", {"mode": "all", "max": 3}])
 retries = st.sampled_from([0, 2, {"delays": [1, 3]}, {"delays": [0], "on": ["lost"]}])
 picks = st.integers(0, 1_000)
+pause_scopes = st.sampled_from(
+    [
+        *(Scope(PauseKind.JOB, *key(name)) for name in JOBS),
+        Scope(PauseKind.NAMESPACE, NAMESPACE),
+        Scope(PauseKind.ALL),
+    ]
+)
 
 
 @dataclass(slots=True)
@@ -130,6 +140,7 @@ class CoreMachine(RuleBasedStateMachine):
         # Executions that must not be started twice.
         self.once: set[str] = set()
         self.fences: list[int] = []
+        self.pauses = 0
         self.final: dict[str, ExecutionRow] = {}
 
     # The wire.
@@ -249,6 +260,29 @@ class CoreMachine(RuleBasedStateMachine):
     @rule(name=jobs)
     def cancel_job(self, name: str) -> None:
         self.send(Cancel(namespace=NAMESPACE, job=key(name), reason="enough"))
+
+    @rule(
+        scope=pause_scopes,
+        meanwhile=st.sampled_from(list(Meanwhile)),
+        seconds=st.sampled_from([None, 1, 7, 90]),
+    )
+    def pause(self, scope: Scope, meanwhile: Meanwhile, seconds: int | None) -> None:
+        until = None if seconds is None else self.stage.now + seconds * SECOND
+        self.pauses += 1
+        self.send(
+            BeginPause(
+                id=f"p{self.pauses}",
+                scope=scope,
+                note="",
+                who="alice",
+                until=until,
+                meanwhile=meanwhile,
+            )
+        )
+
+    @rule(scope=pause_scopes)
+    def resume(self, scope: Scope) -> None:
+        self.send(EndPauses(scope=scope, who="bob"))
 
     @rule(name=jobs, other=jobs)
     def do_many_things_in_one_step(self, name: str, other: str) -> None:
@@ -476,6 +510,14 @@ class CoreMachine(RuleBasedStateMachine):
                 for one in core.live.executions.values()
                 if one.state is State.PENDING and not one.is_leased and not one.hold
             ]
+
+    @invariant()
+    def pauses_in_force_are_those_that_are_written(self) -> None:
+        rows = finish(self.stage.store.load_active()).pauses
+        in_force = {one.id: one.row() for one in self.stage.core.pauses}
+        assert in_force == {row.pause_id: row for row in rows}
+        latest = self.stage.core.pauses.next_end()
+        assert latest is None or latest > self.stage.now
 
     @invariant()
     def what_is_held_is_written_and_waits_for_another_of_its_job(self) -> None:

@@ -72,6 +72,7 @@ CONVERSIONS: list[tuple[dict[str, Any], str, Any]] = [
     ({"overlap": {"policy": "queue", "max": 3}}, "max_queued", 3),
     ({"overlap": "replace"}, "overlap", Overlap.REPLACE),
     ({"overlap": "replace"}, "max_active", 1),
+    ({"pause_after_failures": 5}, "pause_after_failures", 5),
     ({"catch_up": "none"}, "catch_up", CatchUp.NONE),
     ({"catch_up": {"mode": "all", "max": 7}}, "catch_up_max", 7),
     ({"catch_up": {"mode": "latest", "window": "2d"}}, "catch_up_window", 2 * DAY),

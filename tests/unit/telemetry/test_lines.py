@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -18,12 +19,15 @@ from jobs_grpc.controlplane.core.effects import (
     Fact,
     JobApplied,
     JobDeleted,
+    PauseBegan,
+    PauseEnded,
     ReportRefused,
     SessionDisconnected,
     SessionEnded,
     SessionOpened,
 )
 from jobs_grpc.controlplane.core.execution import Execution
+from jobs_grpc.controlplane.core.pauses import Meanwhile, Pause, PauseKind, Scope
 from jobs_grpc.controlplane.core.states import Move, State
 from jobs_grpc.controlplane.telemetry import EventLog, configure_logging
 from jobs_grpc.controlplane.telemetry.lines import DESCRIPTIONS, SILENT
@@ -39,6 +43,15 @@ def execution(**keys: Any) -> Execution:
 
 RUN = execution()
 ID = RUN.id
+PAUSE = Pause(
+    id="p1",
+    scope=Scope(PauseKind.WORKSPACE, "default", "shop"),
+    note="upgrade",
+    who="alice",
+    since=NOON,
+    until=None,
+    meanwhile=Meanwhile.DROP,
+)
 FACTS: list[Fact] = [
     ExecutionLeased(RUN, "w1", 1, 5),
     ExecutionStarted(RUN, "w1", 1),
@@ -59,6 +72,8 @@ FACTS: list[Fact] = [
     SessionDisconnected("s1", "w1"),
     SessionEnded("s1", "w1", "silence", 2),
     ReportRefused("s1", 77, "finished"),
+    PauseBegan(PAUSE),
+    PauseEnded(PAUSE, "bob"),
 ]
 
 
@@ -66,6 +81,16 @@ def written(*facts: Fact, json_lines: bool, level: int = logging.DEBUG) -> list[
     to = io.StringIO()
     EventLog(json_lines=json_lines, level=level, to=to).write(facts)
     return to.getvalue().splitlines()
+
+
+def test_the_pause_of_a_job_is_part_of_its_story() -> None:
+    of_job = replace(PAUSE, scope=Scope(PauseKind.JOB, *key()), note="")
+    (began,) = written(PauseBegan(of_job), json_lines=True)
+    assert json.loads(began)["message"] == "JOB backup: paused by alice"
+    (ended,) = written(PauseEnded(of_job, ""), json_lines=True)
+    assert json.loads(ended)["message"] == "JOB backup: resumed (its time is up)"
+    (other,) = written(PauseBegan(PAUSE), json_lines=True)
+    assert json.loads(other)["message"] == 'workspace "shop": paused by alice: upgrade'
 
 
 def test_every_fact_is_described_or_listed_as_silent() -> None:

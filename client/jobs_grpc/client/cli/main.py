@@ -42,6 +42,14 @@ ENTRIES: Final = {
         f"{_HOME}.logs:logs",
         "Print the output of a run, or of the latest run of a job, byte for byte.",
     ),
+    "pause": Entry(
+        f"{_HOME}.pause:pause",
+        "Let schedules start nothing, or a queue lease nothing; `pause list` shows pauses.",
+    ),
+    "resume": Entry(
+        f"{_HOME}.pause:resume",
+        "End the pauses of a job, a schedule, a queue, a workspace, a namespace or of all.",
+    ),
     "job": Entry(f"{_HOME}.job:job", "Look after job definitions."),
     "execution": Entry(f"{_HOME}.execution:execution", "Look after runs (short: ex)."),
     "ex": Entry(

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from jobs_grpc.client.records.execution import ExecutionState
+from jobs_grpc.client.records.pause import Pause
 from jobs_grpc.client.records.rendering import instant_text
 from jobs_grpc.client.records.word import Word
 
@@ -142,6 +143,8 @@ class Job:
     active: int = 0
     statistics: JobStatistics = field(default_factory=JobStatistics)
     schedules: tuple[Schedule, ...] = ()
+    # What says now what happens to its due times.
+    pause: Pause | None = None
 
     @property
     def is_standalone(self) -> bool:
@@ -170,5 +173,6 @@ class Job:
             "active": self.active,
             **self.statistics.to_json(),
             "schedules": [schedule.to_json() for schedule in self.schedules],
+            "pause": self.pause.to_json() if self.pause else None,
             "document": self.document,
         }

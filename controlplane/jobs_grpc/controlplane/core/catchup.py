@@ -31,12 +31,12 @@ class Unattended:
     """The due times between a cursor and now.
 
     Those inside the catch-up window are named, the latest few thousand at most. Those
-    before start nothing, so they are not enumerated (a rule of one second names 31
-    million instants a year): `before` is the first of them, `edge` where the named ones
-    begin.
+    before start nothing, so only the first few are enumerated (a rule of one second names
+    31 million instants a year): `before` has all of them or one more than would each have
+    a record. `edge` is where the named ones begin.
     """
 
-    before: int | None
+    before: tuple[int, ...]
     edge: int
     within: tuple[int, ...]
     is_outage: bool
@@ -71,9 +71,9 @@ def unattended(
     """
     first = rule.next_after(cursor)
     if first is None or first > now:
-        return Unattended(None, cursor, (), is_outage=False)
+        return Unattended((), cursor, (), is_outage=False)
     edge, within = _latest(rule, max(cursor, now - window - grace), now)
-    before = first if first <= edge else None
+    before = tuple(rule.between(cursor, edge, COLLAPSE_ABOVE + 1))
     return Unattended(before, edge, within, is_outage=now - first >= OUTAGE + grace)
 
 
@@ -109,8 +109,10 @@ def plan(found: Unattended, *, mode: CatchUp, limit: int) -> Plan:
 
 
 def _records(found: Unattended, skipped: Sequence[int]) -> Iterator[Missed]:
-    if found.before is not None:
-        yield Missed(found.before, found.edge, None)
+    if len(found.before) > COLLAPSE_ABOVE:
+        yield Missed(found.before[0], found.edge, None)
+    else:
+        yield from (Missed(due, None, 1) for due in found.before)
     if len(skipped) > COLLAPSE_ABOVE:
         yield Missed(skipped[0], skipped[-1], len(skipped))
     else:

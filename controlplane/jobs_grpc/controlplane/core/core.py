@@ -25,10 +25,12 @@ from .fleet import Fleet
 from .inputs import (
     ApplyJobs,
     Beat,
+    BeginPause,
     Cancel,
     CloseSession,
     DeleteJob,
     DeleteSchedule,
+    EndPauses,
     Explain,
     Input,
     OpenSession,
@@ -45,6 +47,8 @@ from .inputs import (
 from .job import JobKey, ScheduleSpec
 from .live import Job, Live, Schedule, Sequence, Session
 from .overlap import settle
+from .pauses import Pause, Pauses
+from .pausing import Pausing
 from .schedule_object import ScheduleObject
 from .schedule_objects import ScheduleObjects
 from .states import State
@@ -68,7 +72,13 @@ class Core:
         self._executions = Executions(self.live, self.waiting)
         self._definitions = Definitions(self.live, self.timeline, self.waiting)
         schedules = ScheduleObjects(self._definitions)
-        self._decider = Decider(self.live, self.timeline, self._executions)
+        self.pauses = Pauses()
+        self._decider = Decider(self.live, self.timeline, self._executions, self.pauses)
+        self._definitions.on_drop = self._decider.drop
+        self._pausing = Pausing(
+            self.live, self.waiting, self._definitions, self._decider, self.pauses
+        )
+        self._executions.on_counted = self._pausing.note_end
         self._fleet = Fleet(self.live, self._executions, self.waiting)
         self._explainer = Explainer(self.live, self.waiting, self._executions.holds)
         self._is_new = True
@@ -81,6 +91,8 @@ class Core:
             PutSchedule: schedules.put,
             DeleteSchedule: schedules.delete,
             SetScheduleEnabled: schedules.set_enabled,
+            BeginPause: self._pausing.begin,
+            EndPauses: self._pausing.end,
             Submit: self._submit,
             RunAgain: self._executions.follow_ups.run_again,
             PurgeDeadLetters: self._executions.follow_ups.purge,
@@ -97,6 +109,7 @@ class Core:
         """Move to `now`, take the inputs, fill free slots."""
         draft = Draft(now=now, sequence=self.live.sequence)
         self.waiting.limits.now = now
+        self._pausing.expire(draft)
         if self._is_new:
             self._decider.recover(draft)
             for job in self.live.jobs.values():
@@ -149,6 +162,10 @@ class Core:
             )
         self.live.jobs[job.spec.key] = job
 
+    def restore_pause(self, pause: Pause) -> None:
+        """Take over a pause of an earlier term, before the first step."""
+        self._pausing.restore(pause)
+
     def restore_execution(self, execution: Execution, now: int) -> None:
         """Take over an execution of an earlier term, before the first step."""
         if execution.state is State.LOST:
@@ -172,6 +189,8 @@ class Core:
             if execution.hold is not None:
                 self._executions.cancel(draft, execution, "the job was deleted")
         self._definitions.delete(draft, request)
+        if job is not None:
+            self._pausing.forget_job(draft, job)
 
     def _submit(self, draft: Draft, request: Submit) -> tuple[str, ...]:
         jobs: dict[str, Job] = {}
@@ -275,6 +294,7 @@ class Core:
         times = (
             self.timeline.next_due(),
             self.timeline.alarms.next_due(),
+            self.pauses.next_end() if self.pauses else None,
             self._executions.next_due(),
             self._fleet.next_watch(),
         )

@@ -7,19 +7,32 @@ nothing; one that dies after it has left a pending execution for the next.
 
 from __future__ import annotations
 
-from jobs_grpc.schedule import Rule, format_instant
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from jobs_grpc.schedule import AfterEndRule, Rule, format_instant
 
 from .alarms import held_back, rule_now, start_of
 from .bounds import count_start, refusal
-from .catchup import Unattended, plan, unattended
+from .catchup import COLLAPSE_ABOVE, Missed, Plan, Unattended, plan, unattended
 from .draft import Draft
 from .effects import DueTimeSkipped
 from .executions import Executions, Origin
-from .job import Overlap, execution_id
-from .live import Live, Schedule
-from .overlap import Verdict, in_the_way, judge
-from .rows import DecisionRow
+from .job import CatchUp, execution_id
+from .live import Live, Schedule, Streak
+from .overlap import Verdict, in_the_way, in_turn, judge
+from .pauses import Meanwhile, Pause, Pauses
+from .rows import DecisionRow, ExtendedRow
 from .timeline import Timeline
+
+_MODES: Final[Mapping[Meanwhile, CatchUp]] = {
+    Meanwhile.DROP: CatchUp.NONE,
+    Meanwhile.LATEST: CatchUp.LATEST,
+    Meanwhile.ALL: CatchUp.ALL,
+}
+# As many due times as any job may make up for after an outage.
+_ALL: Final = 1_000
 
 _Memo = dict[tuple[Rule, int, int, int, int], Unattended]
 
@@ -27,10 +40,13 @@ _Memo = dict[tuple[Rule, int, int, int, int], Unattended]
 class Decider:
     """Decides what is due in a term."""
 
-    def __init__(self, live: Live, timeline: Timeline, executions: Executions) -> None:
+    def __init__(
+        self, live: Live, timeline: Timeline, executions: Executions, pauses: Pauses
+    ) -> None:
         self._live = live
         self._timeline = timeline
         self._executions = executions
+        self._pauses = pauses
 
     def advance(self, draft: Draft) -> None:
         """Decide every due time up to now."""
@@ -41,7 +57,8 @@ class Decider:
         alarms = self._timeline.alarms
         for schedule in alarms.due(draft.now):
             self._settle(draft, schedule, known)
-            if not schedule.spec.jitter:
+            # One that a pause keeps undecided is still due; its end looks at it again.
+            if not schedule.spec.jitter and not self._keeps(schedule, draft.now):
                 alarms.arm(schedule)
 
     def recover(self, draft: Draft) -> None:
@@ -58,6 +75,11 @@ class Decider:
         if jitter and (held := held_back(schedule, now)) is not None:
             self._timeline.alarms.set(schedule, start_of(schedule, held))
             now = held - 1
+        if self._pauses and (pause := self._pause_of(schedule, now)) is not None:
+            if pause.meanwhile is Meanwhile.DROP:
+                self.leave_pause(draft, schedule, pause, now)
+            # Else it is decided when the pause ends; the cursor waits.
+            return
         # Schedules of one rule mostly share their cursor too.
         memo = (
             rule_now(schedule),
@@ -76,14 +98,52 @@ class Decider:
             for due in found.within:
                 self._decide(draft, schedule, due)
 
-    def _decide(self, draft: Draft, schedule: Schedule, due: int) -> None:
+    def leave_pause(
+        self, draft: Draft, schedule: Schedule, pause: Pause, end: int
+    ) -> None:
+        """Decide what is undecided up to `end`, which is past, as the pause says."""
+        cursor = schedule.cursor
+        if cursor >= end:
+            return
+        found = unattended(rule_now(schedule), cursor, end - cursor, end)
+        mode = _MODES[pause.meanwhile]
+        plan_ = plan(found, mode=mode, limit=_ALL)
+        self._carry_out(draft, schedule, plan_, mode, "paused", pause.id)
+        if found.within:
+            self._move_cursor(draft, schedule, end)
+        if isinstance(schedule.spec.rule, AfterEndRule):
+            self._timeline.alarms.arm(schedule)
+
+    def _pause_of(self, schedule: Schedule, now: int) -> Pause | None:
+        """Return the pause that decides; a disabled schedule is disabled first of all."""
+        pause = self._pauses.over(schedule)
+        return pause if pause is not None and _is_enabled(schedule, now) else None
+
+    def _keeps(self, schedule: Schedule, now: int) -> bool:
+        """Say whether a pause keeps the due times of a schedule undecided."""
+        pause = self._pause_of(schedule, now) if self._pauses else None
+        return pause is not None and pause.meanwhile is not Meanwhile.DROP
+
+    def drop(self, draft: Draft, schedule: Schedule) -> None:
+        """Decide what a pause left undecided of a schedule that goes away."""
+        pause = self._pauses.over(schedule) if self._pauses else None
+        if pause is not None:
+            dropping = replace(pause, meanwhile=Meanwhile.DROP)
+            self.leave_pause(draft, schedule, dropping, draft.now)
+
+    def _decide(
+        self, draft: Draft, schedule: Schedule, due: int, *, made_up: bool = False
+    ) -> None:
+        """Decide one due time; those `made_up` for run one after another at least."""
         job = schedule.job
-        if not job.enabled or not schedule.is_enabled_at(due):
+        if not _is_enabled(schedule, due):
             self._skip(draft, schedule, due, "disabled")
         elif reason := refusal(schedule, due):
             self._skip(draft, schedule, due, reason)
         elif due == job.last_due_started or (job.job_id, due) in draft.due_started:
             self._skip(draft, schedule, due, "duplicate")
+        elif made_up and (turn := in_turn(job, draft.now)) is not None:
+            self._start(draft, schedule, due, turn)
         elif (verdict := judge(job, draft.now)).may_start:
             self._start(draft, schedule, due, verdict)
         else:
@@ -95,7 +155,7 @@ class Decider:
         self, draft: Draft, schedule: Schedule, due: int, verdict: Verdict
     ) -> None:
         job = schedule.job
-        if verdict.hold is not None and job.spec.overlap is Overlap.REPLACE:
+        if verdict.ends_others:
             verdict = self._make_room(draft, schedule, due)
         identity = execution_id(schedule.spec.id, due)
         params = job.spec.params
@@ -117,6 +177,7 @@ class Decider:
             ),
         )
         count_start(draft, schedule)
+        schedule.streak = None
         job.last_due_started = due
         if len(job.schedules) > 1:
             draft.due_started.add((job.job_id, due))
@@ -152,46 +213,84 @@ class Decider:
         reason: str,
         *,
         holder: str = "",
-        until: int | None = None,
-        due_times: int | None = 1,
     ) -> None:
-        key = schedule.job.spec.key
+        """Record that a due time starts nothing; long rows of them share a record."""
+        streak = schedule.streak
+        if streak is None or (streak.reason, streak.holder) != (reason, holder):
+            streak = schedule.streak = Streak(reason, holder)
+        streak.count += 1
+        if streak.first is not None:
+            streak.in_first += 1
+            draft.extended[(schedule.spec.id, streak.first)] = ExtendedRow(
+                due, streak.in_first, draft.now, schedule.spec.id, streak.first
+            )
+        else:
+            if streak.count > COLLAPSE_ABOVE:
+                streak.first, streak.in_first = due, 1
+            self._record(draft, schedule, Missed(due, None, 1), reason, holder)
+        draft.facts.append(DueTimeSkipped(schedule.job.spec.key, due, reason, holder))
+
+    def _record(
+        self,
+        draft: Draft,
+        schedule: Schedule,
+        missed: Missed,
+        reason: str,
+        holder: str,
+    ) -> None:
         draft.decisions.append(
             DecisionRow(
                 schedule.spec.id,
-                due,
-                *key,
+                missed.first,
+                *schedule.job.spec.key,
                 draft.now,
                 "skipped",
                 reason,
                 "",
                 holder,
-                until,
-                due_times,
+                missed.until,
+                missed.due_times,
             )
         )
-        draft.facts.append(DueTimeSkipped(key, due, reason, holder))
 
     def _catch_up(
         self, draft: Draft, schedule: Schedule, found: Unattended, now: int
     ) -> None:
-        job = schedule.job
-        plan_ = plan(found, mode=job.spec.catch_up, limit=job.spec.catch_up_max)
-        for missed in plan_.missed:
-            is_enabled = job.enabled and schedule.is_enabled_at(missed.first)
-            reason = "missed_window" if is_enabled else "disabled"
-            self._skip(
-                draft,
-                schedule,
-                missed.first,
-                reason,
-                until=missed.until,
-                due_times=missed.due_times,
-            )
-        for due in plan_.start:
-            self._decide(draft, schedule, due)
+        spec = schedule.job.spec
+        plan_ = plan(found, mode=spec.catch_up, limit=spec.catch_up_max)
+        self._carry_out(draft, schedule, plan_, spec.catch_up, "missed_window")
         self._move_cursor(draft, schedule, now)
+
+    def _carry_out(
+        self,
+        draft: Draft,
+        schedule: Schedule,
+        plan_: Plan,
+        mode: CatchUp,
+        reason: str,
+        holder: str = "",
+    ) -> None:
+        """Record what a plan leaves out, and decide what it starts."""
+        for missed in plan_.missed:
+            why, who = reason, holder
+            if not _is_enabled(schedule, missed.first):
+                why, who = "disabled", ""
+            elif bound := refusal(schedule, missed.first):
+                why, who = bound, ""
+            if missed.until is None:
+                self._skip(draft, schedule, missed.first, why, holder=who)
+                continue
+            schedule.streak = None
+            self._record(draft, schedule, missed, why, who)
+            key = schedule.job.spec.key
+            draft.facts.append(DueTimeSkipped(key, missed.first, why, who))
+        for due in plan_.start:
+            self._decide(draft, schedule, due, made_up=mode is CatchUp.ALL)
 
     def _move_cursor(self, draft: Draft, schedule: Schedule, to: int) -> None:
         schedule.cursor = to
         draft.cursors[schedule.spec.id] = schedule
+
+
+def _is_enabled(schedule: Schedule, due: int) -> bool:
+    return schedule.job.enabled and schedule.is_enabled_at(due)

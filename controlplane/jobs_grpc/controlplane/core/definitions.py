@@ -7,6 +7,8 @@ never fires a due time twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jobs_grpc.schedule import Rule
 
 from .bounds import check_future, note_count
@@ -41,6 +43,8 @@ class Definitions:
         self._live = live
         self._timeline = timeline
         self._waiting = waiting
+        # Hears of a schedule that goes away before it is gone.
+        self.on_drop: Callable[[Draft, Schedule], None] = lambda _draft, _schedule: None
 
     def require(self, key: JobKey) -> Job:
         job = self._live.jobs.get(key)
@@ -159,6 +163,7 @@ class Definitions:
 
     def _align_schedules(self, draft: Draft, job: Job) -> None:
         wanted = {spec.id: spec for spec in job.spec.schedules}
+        rules = {spec.rule for spec in wanted.values()}
         # A rule that only got another name goes on where it was.
         cursors: dict[Rule, int] = {}
         # What was said by `enable` and `disable` stays said.
@@ -170,7 +175,8 @@ class Definitions:
             if spec is None or spec.rule != schedule.spec.rule:
                 cursors[schedule.spec.rule] = schedule.cursor
                 objects[schedule.spec.id] = schedule.object
-                self.drop_schedule(draft, job, schedule)
+                goes_on = schedule.spec.rule in rules
+                self.drop_schedule(draft, job, schedule, goes_on=goes_on)
             else:
                 schedule.spec = spec
         for spec in wanted.values():
@@ -199,9 +205,13 @@ class Definitions:
             draft.schedule_objects[id_] = schedule.object.row(id_, job.job_id)
         self._timeline.add(schedule, draft.now)
 
-    def drop_schedule(self, draft: Draft, job: Job, schedule: Schedule) -> None:
-        """Take a schedule away from its job."""
+    def drop_schedule(
+        self, draft: Draft, job: Job, schedule: Schedule, *, goes_on: bool = False
+    ) -> None:
+        """Take a schedule away from its job; its rule may go on under another name."""
         id_ = schedule.spec.id
+        if not goes_on:
+            self.on_drop(draft, schedule)
         self._timeline.remove(schedule)
         del job.schedules[id_]
         draft.schedules.pop(id_, None)

@@ -21,10 +21,13 @@ from .rows import (
     DecisionRow,
     EndedRow,
     EventRow,
+    ExtendedRow,
+    FailureStreakRow,
     HoldRow,
     JobRow,
     LinkRow,
     MetaRow,
+    PauseRow,
     RevisionRow,
     ScheduleObjectRow,
     ScheduleRow,
@@ -70,6 +73,9 @@ class Draft:
     schedule_objects: dict[str, ScheduleObjectRow | None] = field(default_factory=dict)
     cursors: dict[str, Schedule] = field(default_factory=dict)
     decisions: list[DecisionRow] = field(default_factory=list)
+    extended: dict[tuple[str, int], ExtendedRow] = field(default_factory=dict)
+    pauses: dict[str, PauseRow] = field(default_factory=dict)
+    failure_streaks: dict[int, FailureStreakRow] = field(default_factory=dict)
     # (job id, due time) of what was started, for jobs of several schedules.
     due_started: set[tuple[int, int]] = field(default_factory=set)
     created: dict[int, Execution] = field(default_factory=dict)
@@ -159,6 +165,9 @@ class Draft:
                 for schedule in self.cursors.values()
             ),
             decisions=tuple(self.decisions),
+            extended=tuple(self.extended.values()),
+            pauses=tuple(self.pauses.values()),
+            failure_streaks=tuple(self.failure_streaks.values()),
             created=tuple(one.created_row() for one in self.created.values()),
             moved=tuple(one.moved_row() for one in self.moved.values()),
             ended=tuple(self.ended.values()),

@@ -8,11 +8,14 @@ the core may already be one step further when they are read.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .execution import Execution, Result
 from .job import JobKey, Work
 from .states import State
+
+if TYPE_CHECKING:
+    from .pauses import Pause
 
 
 class LeaseGranted(NamedTuple):
@@ -100,6 +103,21 @@ class JobDeleted:
     """A definition was removed."""
 
     key: JobKey
+
+
+@dataclass(frozen=True, slots=True)
+class PauseBegan:
+    """Something stands still from now on."""
+
+    pause: Pause
+
+
+@dataclass(frozen=True, slots=True)
+class PauseEnded:
+    """A pause is over; `who` is empty where its time was up."""
+
+    pause: Pause
+    who: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +227,8 @@ class ReportRefused:
 Fact = (
     JobApplied
     | JobDeleted
+    | PauseBegan
+    | PauseEnded
     | DueTimeSkipped
     | TimeZonesChanged
     | ExecutionLeased

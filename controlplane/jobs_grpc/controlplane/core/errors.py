@@ -5,6 +5,7 @@
     ├── ExecutionNotFoundError
     ├── QueueNotFoundError
     ├── WorkspaceNotFoundError
+    ├── PauseNotFoundError
     ├── AmbiguousIdError
     ├── NotRunningError
     ├── NotRetryableError
@@ -45,6 +46,10 @@ class QueueNotFoundError(RefusedError):
 
 class WorkspaceNotFoundError(RefusedError):
     """No job lives in that workspace."""
+
+
+class PauseNotFoundError(RefusedError):
+    """Nothing of that kind is paused."""
 
 
 class AmbiguousIdError(RefusedError):

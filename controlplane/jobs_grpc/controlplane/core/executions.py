@@ -12,7 +12,7 @@ holds it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .again import Again
@@ -73,6 +73,10 @@ class Executions:
         self._live = live
         self._waiting = waiting
         self.holds = Holds(waiting)
+        # Hears of the end of every execution of a job that counts failures in a row.
+        self.on_counted: Callable[[Draft, Job, Execution], None] = (
+            lambda _draft, _job, _execution: None
+        )
         self._later = Later(waiting)
         self._again = Again(live, waiting, self._later)
         self.follow_ups = FollowUps(live, self)
@@ -348,3 +352,5 @@ class Executions:
         count = job.recount if was_lost else job.count
         count(execution.state, ended_at=result.finished_at, error=result.error)
         draft.statistics[job.job_id] = job
+        if job.spec.pause_after_failures or job.failures_in_a_row:
+            self.on_counted(draft, job, execution)

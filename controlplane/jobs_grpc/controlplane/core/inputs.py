@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from .execution import Result
 from .job import JobKey, JobSpec, ScheduleSpec
+from .pauses import Meanwhile, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,30 @@ class SetScheduleEnabled:
     enabled: bool
     reason: str = ""
     until: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginPause:
+    """Put something on hold; answers the `Pause`.
+
+    A schedule is named by its id, or by its job and its name.
+    """
+
+    id: str
+    scope: Scope
+    note: str
+    who: str
+    until: int | None
+    meanwhile: Meanwhile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndPauses:
+    """End one pause, or all of exactly this scope; answers those that ended."""
+
+    pause_id: str = ""
+    scope: Scope | None = None
+    who: str
 
 
 class Submission(NamedTuple):
@@ -233,6 +258,8 @@ Input = (
     | PutSchedule
     | DeleteSchedule
     | SetScheduleEnabled
+    | BeginPause
+    | EndPauses
     | Submit
     | RunAgain
     | PurgeDeadLetters

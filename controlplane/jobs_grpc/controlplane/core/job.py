@@ -137,6 +137,8 @@ class JobSpec:
     catch_up: CatchUp
     catch_up_window: int
     catch_up_max: int
+    # Failures in a row after which the job is paused; 0 for never.
+    pause_after_failures: int
     queue: str
     priority: int
     timeout: int

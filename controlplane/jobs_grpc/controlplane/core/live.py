@@ -63,6 +63,8 @@ class Job:
     last_failure_at: int | None = None
     last_error: str = ""
     last_state: str = ""
+    # Counted where the job is to be paused after so many.
+    failures_in_a_row: int = 0
     # The due time last started, so that two rules naming one instant start one run.
     last_due_started: int | None = None
 
@@ -122,6 +124,20 @@ class Job:
         )
 
 
+@dataclass(slots=True)
+class Streak:
+    """Due times of a schedule that were skipped one after another for one reason.
+
+    `first` is where the row begins that speaks of those beyond the limit; None before.
+    """
+
+    reason: str
+    holder: str
+    count: int = 0
+    first: int | None = None
+    in_first: int = 0
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class Schedule:
     """A rule of a job. `cursor` is the last instant that is decided."""
@@ -129,6 +145,8 @@ class Schedule:
     job: Job
     spec: ScheduleSpec
     cursor: int
+    # Of this term; None where the last due time started.
+    streak: Streak | None = None
     # What the API has made of it; absent for most.
     object: ScheduleObject | None = None
     # How many executions it has started, where their number is limited.

@@ -31,12 +31,13 @@ OVERLAP: Final = "overlap"
 class Verdict(NamedTuple):
     """May the due time start, and who stands in the way (if anybody does).
 
-    With a hold the execution is to be created and held.
+    With a hold the execution is to be created and held; `ends_others` beforehand, if so.
     """
 
     may_start: bool
     holder: Execution | None = None
     hold: Hold | None = None
+    ends_others: bool = False
 
 
 _CLEAR: Final = Verdict(may_start=True)
@@ -53,11 +54,27 @@ def judge(job: Job, now: int) -> Verdict:
         return _CLEAR
     held = sum(one.hold is not None for one in active)
     holder = next((one for one in active if one.hold is None), active[0])
-    if spec.overlap is Overlap.REPLACE or (
-        spec.overlap is Overlap.QUEUE and held < spec.max_queued
-    ):
-        return Verdict(True, holder, Hold(OVERLAP, str(job.job_id), now))
+    if spec.overlap is Overlap.REPLACE:
+        return Verdict(True, holder, _hold(job, now), ends_others=True)
+    if spec.overlap is Overlap.QUEUE and held < spec.max_queued:
+        return Verdict(True, holder, _hold(job, now))
     return Verdict(False, holder)
+
+
+def in_turn(job: Job, now: int) -> Verdict | None:
+    """Return how one of several due times that are made up for waits for its turn.
+
+    Nobody asks for all of them to have the second skipped because of the first, or the
+    first ended by the second. `None` where nothing is in the way.
+    """
+    verdict = judge(job, now)
+    if verdict.holder is None:
+        return None
+    return Verdict(True, verdict.holder, _hold(job, now))
+
+
+def _hold(job: Job, now: int) -> Hold:
+    return Hold(OVERLAP, str(job.job_id), now)
 
 
 def in_the_way(job: Job) -> Iterator[Execution]:

@@ -117,6 +117,35 @@ class DecisionRow(NamedTuple):
     due_times: int | None = 1
 
 
+class ExtendedRow(NamedTuple):
+    """A decision that speaks of many due times now speaks of more."""
+
+    until: int
+    due_times: int
+    decided_at: int
+    schedule_id: str
+    due_at: int
+
+
+class PauseRow(NamedTuple):
+    """A pause; it is in force until `ended_at` is set."""
+
+    pause_id: str
+    kind: str
+    namespace: str
+    workspace: str
+    job: str
+    schedule_id: str
+    queue: str
+    note: str
+    who: str
+    since: int
+    until: int | None
+    meanwhile: str
+    ended_at: int | None
+    ended_by: str
+
+
 class CreatedRow(NamedTuple):
     """A new execution, as it stands at the end of the step that made it."""
 
@@ -266,6 +295,13 @@ class EventRow(NamedTuple):
     detail_json: str
 
 
+class FailureStreakRow(NamedTuple):
+    """How many executions of a job have failed in a row, where the job asks for it."""
+
+    job_id: int
+    failures: int
+
+
 class QueueRow(NamedTuple):
     """A waiting line with its share and its totals."""
 
@@ -301,6 +337,14 @@ class Changes:
     deleted_schedule_objects: tuple[str, ...] = ()
     cursors: tuple[CursorRow, ...] = ()
     decisions: tuple[DecisionRow, ...] = ()
+    # Written after the decisions, which they may extend in the same commit.
+    extended: tuple[ExtendedRow, ...] = ()
+    pauses: tuple[PauseRow, ...] = ()
+    failure_streaks: tuple[FailureStreakRow, ...] = ()
+    # (schedule id, due time) of what is old enough to be forgotten.
+    deleted_decisions: tuple[tuple[str, int], ...] = ()
+    # Pauses that ended before this instant are forgotten.
+    forget_pauses_before: int | None = None
     created: tuple[CreatedRow, ...] = ()
     moved: tuple[MovedRow, ...] = ()
     ended: tuple[EndedRow, ...] = ()
@@ -389,6 +433,9 @@ class ActiveState:
     # Of those that are not final.
     retries: tuple[RetryRow, ...] = ()
     holds: tuple[HoldRow, ...] = ()
+    # Those in force.
+    pauses: tuple[PauseRow, ...] = ()
+    failure_streaks: tuple[FailureStreakRow, ...] = ()
     # (job id, revision) to document, for executions of older revisions.
     documents: dict[tuple[int, int], str] = field(default_factory=dict)
     queues: tuple[QueueRow, ...] = ()

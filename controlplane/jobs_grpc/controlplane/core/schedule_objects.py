@@ -84,7 +84,7 @@ class ScheduleObjects:
             object=said,
             started=known.started if same_rule else 0,
         )
-        self._definitions.drop_schedule(draft, job, known)
+        self._definitions.drop_schedule(draft, job, known, goes_on=same_rule)
         self._definitions.add_schedule(draft, job, changed)
         return changed
 

@@ -94,6 +94,8 @@ class Queue:
     completed: int = 0
     failed: int = 0
     position: int = 0
+    # A paused queue keeps its place in the round, and gives nothing away.
+    is_paused: bool = False
     classes: dict[Line, WaitingClass] = field(default_factory=dict)
 
     @property
@@ -223,8 +225,10 @@ class Waiting:
         chosen: Queue | None = None
         chosen_class: WaitingClass | None = None
         for queue in self.queues.values():
-            if not queue.classes or (
-                chosen is not None and queue.position >= chosen.position
+            if (
+                not queue.classes
+                or queue.is_paused
+                or (chosen is not None and queue.position >= chosen.position)
             ):
                 continue
             best = queue.best_class(session, free, self.limits.now)
@@ -242,6 +246,7 @@ class Waiting:
         """Return the line that a worker still saves for, if it should."""
         if (
             line.head() is not None
+            and not self.queues[line.queue].is_paused
             and line.admits(session)
             and line.slots <= session.slots
         ):

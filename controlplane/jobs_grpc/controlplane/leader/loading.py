@@ -11,6 +11,7 @@ from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.execution import Execution, Hold
 from jobs_grpc.controlplane.core.job import JobSpec, ScheduleSpec
 from jobs_grpc.controlplane.core.live import Job
+from jobs_grpc.controlplane.core.pauses import pause_of
 from jobs_grpc.controlplane.core.retrying import RetryState
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
@@ -49,6 +50,7 @@ def build_core(state: ActiveState, *, term: int, now: int, tzdata: str = "") -> 
     for row_of_object in state.schedule_objects:
         objects[row_of_object.job_id].append(row_of_object)
     statistics = {row.job_id: row for row in state.statistics}
+    streaks = {row.job_id: row.failures for row in state.failure_streaks}
     specs: dict[tuple[int, int], JobSpec] = {}
     for row in state.jobs:
         try:
@@ -60,10 +62,13 @@ def build_core(state: ActiveState, *, term: int, now: int, tzdata: str = "") -> 
             continue
         specs[(row.job_id, row.revision)] = spec
         job = _job(row, spec, statistics.get(row.job_id))
+        job.failures_in_a_row = streaks.get(row.job_id, 0)
         made = _objects(objects.get(row.job_id, ()), spec)
         core.restore_job(job, cursors[row.job_id], now, made, counts)
     holds = {row.seq: Hold(row.reason, row.subject, row.since) for row in state.holds}
     retries = {row.execution_seq: RetryState(*row[1:]) for row in state.retries}
+    for pause in state.pauses:
+        core.restore_pause(pause_of(pause))
     for one in state.executions:
         try:
             spec = _spec_of(one, specs, state.documents)

@@ -55,6 +55,7 @@ def spec_of(document: JobDocument, canonical: str | None = None) -> JobSpec:
         catch_up=CatchUp(document.catch_up.mode),
         catch_up_window=parse_duration(document.catch_up.window),
         catch_up_max=document.catch_up.limit,
+        pause_after_failures=document.pause_after_failures or 0,
         queue=document.queue,
         priority=document.priority,
         timeout=document.timeout_us,

@@ -26,6 +26,7 @@ REASONS: Final[Mapping[type[Exception], ErrorReason.ValueType]] = {
     core.ExecutionNotFoundError: ErrorReason.ERROR_REASON_EXECUTION_NOT_FOUND,
     core.QueueNotFoundError: ErrorReason.ERROR_REASON_QUEUE_NOT_FOUND,
     core.WorkspaceNotFoundError: ErrorReason.ERROR_REASON_WORKSPACE_NOT_FOUND,
+    core.PauseNotFoundError: ErrorReason.ERROR_REASON_PAUSE_NOT_FOUND,
     core.AmbiguousIdError: ErrorReason.ERROR_REASON_AMBIGUOUS_ID,
     core.NotRunningError: ErrorReason.ERROR_REASON_NOT_RUNNING,
     core.ScheduleNotFoundError: ErrorReason.ERROR_REASON_SCHEDULE_NOT_FOUND,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from grpc.aio import ServicerContext
@@ -15,7 +14,7 @@ from jobs_grpc.controlplane.core.inputs import (
     SetJobEnabled,
 )
 from jobs_grpc.controlplane.core.job import JobKey, JobSpec
-from jobs_grpc.controlplane.core.live import Schedule
+from jobs_grpc.controlplane.core.live import Job
 from jobs_grpc.controlplane.core.rows import JobRecord
 from jobs_grpc.controlplane.leader.journal import NotLeadingError
 from jobs_grpc.controlplane.leader.leader import Leader
@@ -28,7 +27,7 @@ from jobs_grpc.v1 import job_service_pb2 as pb
 from jobs_grpc.v1.job_service_pb2_grpc import JobServiceServicer
 from jobs_grpc.wire.channel import DEFAULT_PAGE, MAX_DOCUMENTS, MAX_PAGE
 
-from . import convert
+from . import convert, pause_message
 
 Context = ServicerContext[Any, Any]
 
@@ -160,12 +159,22 @@ class JobService(JobServiceServicer):
             name, has_value, value = wanted.partition("=")
             if name not in known or (has_value and known[name] != value):
                 return None
-        return convert.job(
-            record, spec, now=self._clock.now(), live=self._live_schedules(record)
+        job = self._live_job(record)
+        message = convert.job(
+            record,
+            spec,
+            now=self._clock.now(),
+            live=None if job is None else job.schedules.values(),
         )
+        pauses = self._leader.core.pauses if job is not None else None
+        if job is not None and pauses:
+            pause = pauses.over_job(job)
+            if pause is not None:
+                message.pause.CopyFrom(pause_message.pause(pause.row()))
+        return message
 
-    def _live_schedules(self, record: JobRecord) -> Collection[Schedule] | None:
-        """Return a job's schedules as the term has them; `None` if there is no term."""
+    def _live_job(self, record: JobRecord) -> Job | None:
+        """Return a job as the term has it; `None` if there is no term."""
         row = record.job
         try:
             jobs = self._leader.core.live.jobs
@@ -174,7 +183,7 @@ class JobService(JobServiceServicer):
         job = jobs.get((row.namespace, row.workspace, row.name))
         if job is None or job.job_id != row.job_id or job.revision != row.revision:
             return None
-        return job.schedules.values()
+        return job
 
 
 def _spec_of(record: JobRecord) -> JobSpec | None:

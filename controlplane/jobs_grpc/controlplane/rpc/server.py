@@ -17,6 +17,7 @@ from jobs_grpc.v1 import (
     execution_service_pb2_grpc,
     fleet_service_pb2_grpc,
     job_service_pb2_grpc,
+    pause_service_pb2_grpc,
     queue_service_pb2_grpc,
     schedule_service_pb2_grpc,
     system_service_pb2_grpc,
@@ -28,6 +29,7 @@ from .execution_service import ExecutionService
 from .following import Following
 from .interceptor import Edge
 from .job_service import JobService
+from .pause_service import PauseService
 from .push_fences import PushFences
 from .pushing import Pushing
 from .queue_service import FleetService, QueueService
@@ -102,6 +104,10 @@ def _add_services(server: grpc.aio.Server, parts: Parts) -> None:
         (
             schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server,
             ScheduleService(leader, store, parts.clock),
+        ),
+        (
+            pause_service_pb2_grpc.add_PauseServiceServicer_to_server,
+            PauseService(leader, store, parts.clock),
         ),
         (
             queue_service_pb2_grpc.add_QueueServiceServicer_to_server,

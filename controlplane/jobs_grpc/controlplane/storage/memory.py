@@ -20,11 +20,13 @@ from jobs_grpc.controlplane.core.rows import (
     DecisionRow,
     EventRow,
     ExecutionRow,
+    FailureStreakRow,
     HoldRow,
     JobRecord,
     JobRow,
     LinkRow,
     MetaRow,
+    PauseRow,
     QueueRow,
     RetryRow,
     ScheduleObjectRow,
@@ -37,6 +39,7 @@ from .store import (
     DeadLetterFilter,
     DecisionFilter,
     ExecutionFilter,
+    PauseFilter,
     QueueDepth,
     StoreFailedError,
     TermEndedError,
@@ -64,6 +67,8 @@ class MemoryStore:
         self._dead_letters: dict[int, DeadLetterRow] = {}
         self._queues: dict[str, QueueRow] = {}
         self._workers: dict[str, WorkerRow] = {}
+        self._pauses: dict[str, PauseRow] = {}
+        self._failure_streaks: dict[int, FailureStreakRow] = {}
         self._holds: dict[int, HoldRow] = {}
         self._counts: dict[str, CountRow] = {}
         self._meta: dict[str, MetaRow] = {}
@@ -111,6 +116,13 @@ class MemoryStore:
                 )
             ),
             executions=tuple(sorted(active)),
+            pauses=tuple(
+                sorted(
+                    (row for row in self._pauses.values() if row.ended_at is None),
+                    key=_pause_order,
+                )
+            ),
+            failure_streaks=tuple(self._failure_streaks.values()),
             retries=tuple(
                 self._retries[row.seq]
                 for row in active
@@ -136,6 +148,7 @@ class MemoryStore:
             self._check_term(term)
             self._check(changes)
             self._write_jobs(changes)
+            self._write_decisions(changes)
             self._write_executions(changes)
 
     async def job(self, key: JobKey) -> JobRecord | None:
@@ -254,6 +267,27 @@ class MemoryStore:
         )
         return found[:limit]
 
+    async def old_decisions(self, before: int, limit: int) -> Sequence[tuple[str, int]]:
+        found = [
+            key
+            for key, row in self._decisions.items()
+            if (row.due_at if row.until is None else row.until) < before
+        ]
+        return found[:limit]
+
+    async def pause(self, pause_id: str) -> PauseRow | None:
+        return self._pauses.get(pause_id)
+
+    async def pauses(self, wanted: PauseFilter, limit: int) -> Sequence[PauseRow]:
+        found = [
+            row
+            for row in sorted(self._pauses.values(), key=_pause_order, reverse=True)
+            if row.namespace in {"", wanted.namespace}
+            and (wanted.with_ended or row.ended_at is None)
+            and (wanted.before is None or _pause_order(row) < wanted.before)
+        ]
+        return found[:limit]
+
     async def queues(self) -> tuple[Sequence[QueueRow], Sequence[QueueDepth]]:
         depths: dict[str, list[int]] = {}
         for row in self._executions.values():
@@ -316,6 +350,7 @@ class MemoryStore:
         for job_id in changes.deleted_jobs:
             self._jobs.pop(job_id, None)
             self._statistics.pop(job_id, None)
+            self._failure_streaks.pop(job_id, None)
         for job in changes.jobs:
             self._jobs[job.job_id] = job
         for one in changes.revisions:
@@ -327,13 +362,33 @@ class MemoryStore:
         for cursor in changes.cursors:
             old = self._schedules[cursor.schedule_id]
             self._schedules[cursor.schedule_id] = old._replace(cursor=cursor.cursor)
-        for decision in changes.decisions:
-            self._decisions[(decision.schedule_id, decision.due_at)] = decision
         self._statistics.update((row.job_id, row) for row in changes.statistics)
         self._queues.update((row.name, row) for row in changes.queues)
         self._workers.update((row.worker_id, row) for row in changes.workers)
         self._counts.update((row.schedule_id, row) for row in changes.counts)
         self._meta.update((row.key, row) for row in changes.meta)
+
+    def _write_decisions(self, changes: Changes) -> None:
+        for forgotten in changes.deleted_decisions:
+            self._decisions.pop(forgotten, None)
+        if (before := changes.forget_pauses_before) is not None:
+            self._pauses = {
+                id_: row
+                for id_, row in self._pauses.items()
+                if row.ended_at is None or row.ended_at >= before
+            }
+        self._pauses.update((row.pause_id, row) for row in changes.pauses)
+        self._failure_streaks.update(
+            (row.job_id, row) for row in changes.failure_streaks
+        )
+        for decision in changes.decisions:
+            self._decisions[(decision.schedule_id, decision.due_at)] = decision
+        for extended in changes.extended:
+            key = (extended.schedule_id, extended.due_at)
+            if key in self._decisions:
+                self._decisions[key] = self._decisions[key]._replace(
+                    **extended._asdict()
+                )
 
     def _write_executions(self, changes: Changes) -> None:
         for row in changes.created:
@@ -371,3 +426,7 @@ class MemoryStore:
             if one.job_id == row.job_id and one.finished_at is None
         )
         return JobRecord(row, statistics, active)
+
+
+def _pause_order(row: PauseRow) -> tuple[int, str]:
+    return row.since, row.pause_id

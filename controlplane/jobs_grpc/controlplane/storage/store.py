@@ -30,6 +30,7 @@ from jobs_grpc.controlplane.core.rows import (
     ExecutionRow,
     JobRecord,
     LinkRow,
+    PauseRow,
     QueueRow,
     WorkerRow,
 )
@@ -91,6 +92,16 @@ class DeadLetterFilter:
     failed_before: int | None = None
     # Only of executions with a smaller number: the page token.
     before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseFilter:
+    """Which pauses to list: of a namespace or of none, those in force unless said."""
+
+    namespace: str
+    with_ended: bool = False
+    # (beginning, pause id) of the last one seen.
+    before: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +215,18 @@ class Store(Protocol):
         self, wanted: DecisionFilter, limit: int
     ) -> Sequence[DecisionRow]:
         """Return decisions, latest due time first."""
+        ...
+
+    async def old_decisions(self, before: int, limit: int) -> Sequence[tuple[str, int]]:
+        """Return (schedule id, due time) of decisions whose due times all lie before."""
+        ...
+
+    async def pause(self, pause_id: str) -> PauseRow | None:
+        """Return a pause, in force or ended."""
+        ...
+
+    async def pauses(self, wanted: PauseFilter, limit: int) -> Sequence[PauseRow]:
+        """Return pauses, the latest beginning first."""
         ...
 
     async def queues(self) -> tuple[Sequence[QueueRow], Sequence[QueueDepth]]:

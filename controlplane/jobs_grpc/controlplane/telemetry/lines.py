@@ -26,6 +26,8 @@ from jobs_grpc.controlplane.core.effects import (
     Fact,
     JobApplied,
     JobDeleted,
+    PauseBegan,
+    PauseEnded,
     ReportRefused,
     SessionDisconnected,
     SessionEnded,
@@ -33,8 +35,12 @@ from jobs_grpc.controlplane.core.effects import (
     TimeZonesChanged,
 )
 from jobs_grpc.controlplane.core.job import STANDALONE, JobKey
+from jobs_grpc.controlplane.core.pauses import PauseKind, Scope
+from jobs_grpc.controlplane.core.pausing import AUTOMATIC, describe
 from jobs_grpc.controlplane.core.states import FAILURES, State
 
+# Reasons that somebody has asked for; no news.
+_ASKED_FOR: Final = frozenset({"disabled", "paused"})
 # What a line says: level, text, execution id, further fields.
 Line = tuple[int, str, str, Mapping[str, Any]]
 
@@ -70,7 +76,7 @@ def _finished(fact: ExecutionFinished) -> Line:
 
 def _skipped(fact: DueTimeSkipped) -> Line:
     text = f"JOB {_name(fact.key)}: due time skipped ({fact.reason})"
-    level = logging.DEBUG if fact.reason == "disabled" else logging.INFO
+    level = logging.DEBUG if fact.reason in _ASKED_FOR else logging.INFO
     return level, text, fact.holder, {"due_at": fact.due_at}
 
 
@@ -80,6 +86,28 @@ def _zones_changed(fact: TimeZonesChanged) -> Line:
         f" {fact.schedules} schedules are computed anew"
     )
     return logging.WARNING, text, "", {}
+
+
+def _subject(scope: Scope) -> str:
+    if scope.kind is PauseKind.JOB:
+        return f"JOB {_name(scope.job_key)}"
+    return describe(scope)
+
+
+def _pause_began(fact: PauseBegan) -> Line:
+    pause = fact.pause
+    text = f"{_subject(pause.scope)}: paused by {pause.who}"
+    if pause.note:
+        text += f": {pause.note}"
+    by_itself = pause.who == AUTOMATIC
+    level = logging.WARNING if by_itself else logging.INFO
+    return level, text, "", {"pause": pause.id, "until": pause.until}
+
+
+def _pause_ended(fact: PauseEnded) -> Line:
+    how = f"by {fact.who}" if fact.who else "its time is up"
+    text = f"{_subject(fact.pause.scope)}: resumed ({how})"
+    return logging.INFO, text, "", {"pause": fact.pause.id}
 
 
 def _released(fact: ExecutionReleased) -> Line:
@@ -139,6 +167,8 @@ DESCRIPTIONS: Final[Mapping[type[Any], Callable[[Any], Line]]] = {
     ExecutionRetried: _retried,
     DueTimeSkipped: _skipped,
     TimeZonesChanged: _zones_changed,
+    PauseBegan: _pause_began,
+    PauseEnded: _pause_ended,
     JobApplied: _applied,
     JobDeleted: _deleted,
     SessionOpened: _opened,

@@ -163,7 +163,7 @@ def job_columns(now: datetime) -> list[Column[Job]]:
         Column("NAMESPACE", lambda one: one.namespace, only_wide=True),
         Column("WORKSPACE", lambda one: one.workspace),
         Column("TYPE", lambda one: one.type),
-        Column("ENABLED", lambda one: "yes" if one.enabled else "no"),
+        Column("ENABLED", _enabled),
         Column("SCHEDULE", _short_rules, wide=all_rules),
         Column(
             "NEXT RUN",
@@ -203,7 +203,8 @@ def _show(one: Job) -> None:
             ("Type", one.type),
             ("Description", one.description or "-"),
             ("Labels", ", ".join(map(_label, labels.items())) or "-"),
-            ("Enabled", "yes" if one.enabled else "no"),
+            ("Enabled", _enabled(one)),
+            *_pause_fields(one),
             ("Schedule", all_rules(one) or "-"),
             ("Next Run", clock_text(one.next_run_at)),
             ("Revision", str(one.revision)),
@@ -215,6 +216,21 @@ def _show(one: Job) -> None:
     click.echo("Definition:")
     for line in yaml_text(one.document).splitlines():
         click.echo(f"  {line}".rstrip())
+
+
+def _enabled(one: Job) -> str:
+    if one.enabled and one.pause is not None:
+        return "paused"
+    return "yes" if one.enabled else "no"
+
+
+def _pause_fields(one: Job) -> list[tuple[str, str]]:
+    pause = one.pause
+    if pause is None:
+        return []
+    until = f" until {clock_text(pause.until)}" if pause.until else ""
+    note = f": {pause.note}" if pause.note else ""
+    return [("Paused", f"{pause.subject}{until} by {pause.who}{note}")]
 
 
 def _label(label: tuple[str, Any]) -> str:

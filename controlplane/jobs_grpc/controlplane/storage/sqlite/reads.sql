@@ -66,6 +66,53 @@ select schedule_id, started from schedule_counts;
 -- name: active_meta
 select key, value from meta;
 
+-- name: active_pauses
+select
+    pause_id, kind, namespace, workspace, job, schedule_id, queue, note, who, since,
+    until, meanwhile, ended_at, ended_by
+from pauses
+where ended_at is null
+order by since, pause_id;
+
+-- name: active_failure_streaks
+select job_id, failures from failure_streaks;
+
+-- name: pause
+select
+    pause_id, kind, namespace, workspace, job, schedule_id, queue, note, who, since,
+    until, meanwhile, ended_at, ended_by
+from pauses
+where pause_id = $1;
+
+-- name: pauses
+-- Those in force, or all of them; newest first.
+select
+    pause_id, kind, namespace, workspace, job, schedule_id, queue, note, who, since,
+    until, meanwhile, ended_at, ended_by
+from pauses
+where
+    (namespace = $1 or namespace = '')
+    and ($2 = 1 or ended_at is null)
+    and (since, pause_id) < ($3, $4)
+order by since desc, pause_id desc
+limit $5;
+
+-- name: old_decisions
+-- One job after another, along the index: what is not old is not even looked at.
+with recursive names (job) as (
+    select min(job) from decisions
+    union all
+    select (select min(d.job) from decisions as d where d.job > names.job)
+    from names
+    where names.job is not null
+)
+
+select d.schedule_id, d.due_at
+from names
+inner join decisions as d on names.job = d.job
+where d.due_at < $1 and coalesce(d.until, d.due_at) < $1
+limit $2;
+
 -- name: job
 select
     j.job_id, j.namespace, j.workspace, j.name, j.revision, j.document_json,

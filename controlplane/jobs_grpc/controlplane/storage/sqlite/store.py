@@ -20,11 +20,13 @@ from jobs_grpc.controlplane.core.rows import (
     DecisionRow,
     EventRow,
     ExecutionRow,
+    FailureStreakRow,
     HoldRow,
     JobRecord,
     JobRow,
     LinkRow,
     MetaRow,
+    PauseRow,
     QueueRow,
     RetryRow,
     ScheduleObjectRow,
@@ -36,6 +38,7 @@ from jobs_grpc.controlplane.storage.store import (
     DeadLetterFilter,
     DecisionFilter,
     ExecutionFilter,
+    PauseFilter,
     QueueDepth,
 )
 
@@ -104,6 +107,10 @@ class SqliteStore:
             ),
             executions=tuple(
                 map(ExecutionRow._make, await fetch("active_executions", lost_since))
+            ),
+            pauses=tuple(map(PauseRow._make, await fetch("active_pauses"))),
+            failure_streaks=tuple(
+                map(FailureStreakRow._make, await fetch("active_failure_streaks"))
             ),
             holds=tuple(map(HoldRow._make, await fetch("active_holds"))),
             retries=tuple(map(RetryRow._make, await fetch("active_retries"))),
@@ -208,6 +215,24 @@ class SqliteStore:
             limit,
         )
         return [DecisionRow._make(row) for row in rows]
+
+    async def old_decisions(self, before: int, limit: int) -> Sequence[tuple[str, int]]:
+        rows = await self._reader.fetch("old_decisions", before, limit)
+        return [(row[0], row[1]) for row in rows]
+
+    async def pause(self, pause_id: str) -> PauseRow | None:
+        rows = await self._reader.fetch("pause", pause_id)
+        return PauseRow._make(rows[0]) if rows else None
+
+    async def pauses(self, wanted: PauseFilter, limit: int) -> Sequence[PauseRow]:
+        rows = await self._reader.fetch(
+            "pauses",
+            wanted.namespace,
+            int(wanted.with_ended),
+            *(wanted.before or (_FAR, "")),
+            limit,
+        )
+        return [PauseRow._make(row) for row in rows]
 
     async def queues(self) -> tuple[Sequence[QueueRow], Sequence[QueueDepth]]:
         totals = await self._reader.fetch("queues")

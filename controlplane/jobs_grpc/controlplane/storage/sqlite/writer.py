@@ -55,6 +55,9 @@ _MANY: Final = frozenset(
         "links",
         "dead_letters",
         "decisions",
+        "extended",
+        "pauses",
+        "failure_streaks",
         "cursors",
         "statistics",
         "queues",
@@ -155,11 +158,18 @@ class Writer:
             ("deleted_counts", changes.deleted_schedules),
             ("deleted_jobs", changes.deleted_jobs),
             ("deleted_statistics", changes.deleted_jobs),
+            ("deleted_failure_streaks", changes.deleted_jobs),
             ("deleted_holds", changes.deleted_holds),
             ("deleted_dead_letters", changes.deleted_dead_letters),
         ):
             if keys:
                 connection.executemany(self._statements[name], ((key,) for key in keys))
+        if changes.deleted_decisions:
+            text = self._statements["deleted_decisions"]
+            connection.executemany(text, changes.deleted_decisions)
+        if changes.forget_pauses_before is not None:
+            before = (changes.forget_pauses_before,)
+            connection.execute(self._statements["forgotten_pauses"], before)
         for name, rows in (
             ("jobs", changes.jobs),
             ("job_revisions", changes.revisions),
@@ -175,6 +185,9 @@ class Writer:
             ("links", changes.links),
             ("dead_letters", changes.dead_letters),
             ("decisions", changes.decisions),
+            ("extended", changes.extended),
+            ("pauses", changes.pauses),
+            ("failure_streaks", changes.failure_streaks),
             ("cursors", changes.cursors),
             ("statistics", changes.statistics),
             ("queues", changes.queues),

@@ -87,6 +87,36 @@ delete from schedule_counts where schedule_id = $1;
 insert into meta (key, value) values ($1, $2)
 on conflict (key) do update set value = excluded.value;
 
+-- name: extended
+update decisions set
+    until = v.column1, due_times = v.column2, decided_at = v.column3
+from (values ($1, $2, $3, $4, $5)) as v
+where schedule_id = v.column4 and due_at = v.column5;
+
+-- name: deleted_decisions
+delete from decisions where schedule_id = $1 and due_at = $2;
+
+-- name: forgotten_pauses
+-- Those that ended long ago, and to which no decision can point any more.
+delete from pauses where ended_at < $1;
+
+-- name: pauses
+insert into pauses (
+    pause_id, kind, namespace, workspace, job, schedule_id, queue, note, who, since,
+    until, meanwhile, ended_at, ended_by
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+on conflict (pause_id) do update set
+    until = excluded.until,
+    ended_at = excluded.ended_at,
+    ended_by = excluded.ended_by;
+
+-- name: failure_streaks
+insert into failure_streaks (job_id, failures) values ($1, $2)
+on conflict (job_id) do update set failures = excluded.failures;
+
+-- name: deleted_failure_streaks
+delete from failure_streaks where job_id = $1;
+
 -- name: created
 insert into executions (
     seq, id, namespace, workspace, job, job_id, revision, type, "trigger", queue,
