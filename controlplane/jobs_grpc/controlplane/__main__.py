@@ -1,4 +1,4 @@
-"""`python -m jobs_grpc.controlplane`: the server process."""
+"""`python -m jobs_grpc.controlplane`: the server process, or `simulate`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 
 def main() -> int:
-    """Run a server; return the exit code."""
+    """Run a server, or what its first word names; return the exit code."""
+    if sys.argv[1:2] == ["simulate"]:
+        from jobs_grpc.controlplane.simulation.command import simulate
+
+        return simulate(sys.argv[2:])
     try:
         import uvloop
 

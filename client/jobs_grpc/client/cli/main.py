@@ -59,6 +59,10 @@ ENTRIES: Final = {
         f"{_HOME}.schedule:schedule",
         "Look after schedules, preview them, and see what became of due times.",
     ),
+    "simulate": Entry(
+        f"{_DAEMONS}.become:simulate",
+        "Run job files on virtual time: timeline, collisions, waits, a picture.",
+    ),
     "import": Entry(
         f"{_HOME}.importing:import_",
         "Make job files of crontabs, systemd timers or Kubernetes CronJobs.",

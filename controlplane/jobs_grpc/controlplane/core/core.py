@@ -290,12 +290,19 @@ class Core:
                 session.has_turn = False
         turns.extend(done)
 
-    def _wake_at(self) -> int | None:
+    def next_event(self) -> int | None:
+        """Return when something comes due; for those who step without a clock.
+
+        Not the look at silent workers, which alone would be a step for every second.
+        """
         times = (
             self.timeline.next_due(),
             self.timeline.alarms.next_due(),
             self.pauses.next_end() if self.pauses else None,
             self._executions.next_due(),
-            self._fleet.next_watch(),
         )
+        return min((time for time in times if time is not None), default=None)
+
+    def _wake_at(self) -> int | None:
+        times = (self.next_event(), self._fleet.next_watch())
         return min((time for time in times if time is not None), default=None)

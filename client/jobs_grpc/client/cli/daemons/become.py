@@ -1,4 +1,4 @@
-"""`server` and `worker`: become the daemon.
+"""`server` and `worker`: become the daemon. `simulate`: become what has the core.
 
 The daemons are programs of their own (`python -m jobs_grpc.controlplane`), which this one
 turns into by `exec`: the CLI never imports a server. They read their own arguments, and
@@ -25,6 +25,8 @@ WORKER: Final = "jobs_grpc.worker"
 _NEEDS: Final = {
     "server": ("aiosqlite", "grpc_health", "uvloop", "opentelemetry"),
     "worker": ("uvloop",),
+    # The core needs nothing that the command line does not have.
+    "simulation": (),
 }
 _PASS_ON: Final[dict[str, Any]] = {
     "ignore_unknown_options": True,
@@ -40,6 +42,19 @@ _PASS_ON: Final[dict[str, Any]] = {
 def server(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     """Start a server."""
     become("server", SERVER, [*_said_before(ctx), *arguments])
+
+
+@click.command(context_settings=_PASS_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def simulate(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Run job files on virtual time: timeline, collisions, waits, a picture."""
+    said = resolved(ctx, os.environ)
+    shared = ["--namespace", said.namespace, "--output", said.output]
+    if said.workspace:
+        shared += ["--workspace", said.workspace]
+    # What is said after the command wins: the last one counts.
+    become("simulation", SERVER, ["simulate", *shared, *arguments])
 
 
 class WorkerGroup(click.Group):
@@ -72,11 +87,16 @@ def become(program: str, module: str, arguments: Sequence[str]) -> NoReturn:
 def check_extra(program: str, module: str) -> None:
     """Say in one line what to install, if something is missing."""
     needs = (module, *_NEEDS[program])
-    if any(find_spec(name) is None for name in needs):
+    if any(_is_missing(name) for name in needs):
+        extra = "server" if module == SERVER else "worker"
         raise Failure(
-            f'the {program} needs the extra "{program}": '
-            f"pip install 'jobs-grpc[{program}]'"
+            f'the {program} needs the extra "{extra}": '
+            f"pip install 'jobs-grpc[{extra}]'"
         )
+
+
+def _is_missing(name: str) -> bool:
+    return find_spec(name) is None
 
 
 def _said_before(ctx: click.Context) -> list[str]:
