@@ -912,6 +912,8 @@ async def test_the_document_of_a_revision_outlives_its_job(
     )
     await store.commit(term, Changes(deleted_jobs=(1,)))
     assert (await store.load_active()).documents == {(1, 1): "one"}
+    assert await store.document(1, 1) == "one"
+    assert await store.document(1, 2) is None
 
 
 async def test_a_revision_never_changes(store: Store, term: int) -> None:

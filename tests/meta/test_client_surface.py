@@ -45,6 +45,7 @@ from jobs_grpc.wire import states
 ROOT = Path(__file__).parents[2]
 
 EXPORTED = {
+    "Attempt", "DeadLetter", "ExecutionLink", "Requeued", "Trace", "TraceEntry",
     "Applied", "ApplyOutcome", "Client", "Conflict", "DeadlineExceeded", "Decision",
     "DecisionOutcome", "Execution", "ExecutionFailed", "ExecutionHandle",
     "ExecutionState", "Gap", "InvalidArgument", "Job", "JobStatistics", "JobsError",

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from jobs_grpc.client._submission import Submission
     from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
     from jobs_grpc.client.records.execution import (
+        Attempt,
         Execution,
+        ExecutionLink,
         ExecutionState,
         KillReceipt,
         SignalSent,
@@ -72,6 +74,12 @@ if TYPE_CHECKING:
         PauseSubject,
     )
     from jobs_grpc.client.records.server import ServerInfo
+    from jobs_grpc.client.records.story import (
+        DeadLetter,
+        Requeued,
+        Trace,
+        TraceEntry,
+    )
 
 _HOME = {
     "_client": ("Client",),
@@ -95,7 +103,9 @@ _HOME = {
     "_submission": ("Submission",),
     "records.decision": ("Decision", "DecisionOutcome", "SkipReason"),
     "records.execution": (
+        "Attempt",
         "Execution",
+        "ExecutionLink",
         "ExecutionState",
         "KillReceipt",
         "SignalSent",
@@ -116,20 +126,24 @@ _HOME = {
     "records.page": ("Page",),
     "records.pause": ("Pause", "PauseKind", "PauseMeanwhile", "PauseSubject"),
     "records.server": ("ServerInfo",),
+    "records.story": ("DeadLetter", "Requeued", "Trace", "TraceEntry"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "Applied",
     "ApplyOutcome",
+    "Attempt",
     "Client",
     "Conflict",
+    "DeadLetter",
     "DeadlineExceeded",
     "Decision",
     "DecisionOutcome",
     "Execution",
     "ExecutionFailed",
     "ExecutionHandle",
+    "ExecutionLink",
     "ExecutionState",
     "Explanation",
     "Gap",
@@ -153,6 +167,7 @@ __all__ = [
     "PermissionDenied",
     "Queue",
     "QueueStatus",
+    "Requeued",
     "Schedule",
     "ScheduleOwner",
     "ServerError",
@@ -160,6 +175,8 @@ __all__ = [
     "SignalSent",
     "SkipReason",
     "Submission",
+    "Trace",
+    "TraceEntry",
     "Trigger",
     "Unauthenticated",
     "Unavailable",

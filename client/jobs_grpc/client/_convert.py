@@ -6,6 +6,7 @@ The only module that sees both. Absent messages become `None`, enum numbers beco
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -14,7 +15,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
 from jobs_grpc.client.records.execution import (
+    Attempt,
     Execution,
+    ExecutionLink,
     ExecutionState,
     KillReceipt,
     SignalSent,
@@ -39,8 +42,10 @@ from jobs_grpc.client.records.pause import (
     PauseSubject,
 )
 from jobs_grpc.client.records.server import ServerInfo
+from jobs_grpc.client.records.story import DeadLetter, Trace, TraceEntry
 from jobs_grpc.client.records.word import Word
 from jobs_grpc.v1 import (
+    dead_letter_service_pb2,
     execution_pb2,
     execution_service_pb2,
     fleet_service_pb2,
@@ -135,6 +140,70 @@ def execution(message: execution_pb2.Execution) -> Execution:
         requested_by=message.requested_by,
         schedule_id=message.schedule_id,
         receipt=_receipt(message.receipt) if message.HasField("receipt") else None,
+    )
+
+
+def execution_story(message: execution_service_pb2.GetExecutionResponse) -> Execution:
+    """Return an execution with what only `get` tells."""
+    return replace(
+        execution(message.execution),
+        attempts=tuple(map(_attempt, message.attempts)),
+        links=tuple(
+            ExecutionLink(
+                kind=one.kind, origin_id=one.origin_id, execution_id=one.execution_id
+            )
+            for one in message.links
+        ),
+        dead_letter_reason=message.dead_letter_reason,
+    )
+
+
+def _attempt(message: execution_pb2.Attempt) -> Attempt:
+    return Attempt(
+        attempt=message.attempt,
+        fence=message.fence,
+        worker=message.worker,
+        leased_at=_instant(message, "leased_at"),
+        started_at=_instant(message, "started_at"),
+        finished_at=_instant(message, "finished_at"),
+        outcome=message.outcome,
+        exit_code=message.exit_code if message.HasField("exit_code") else None,
+        signal=message.signal,
+        error=message.error,
+        usage=_usage(message.usage) if message.HasField("usage") else None,
+        output_bytes=message.output_bytes if message.HasField("output_bytes") else None,
+        output_dropped=message.output_dropped,
+        receipt=_receipt(message.receipt) if message.HasField("receipt") else None,
+    )
+
+
+def trace(message: execution_service_pb2.TraceExecutionResponse) -> Trace:
+    return Trace(
+        execution_id=message.execution_id,
+        state=_STATES.get(message.state, ExecutionState.UNRECOGNIZED),
+        entries=tuple(
+            TraceEntry(
+                at=_instant(one, "at"),
+                kind=one.kind,
+                text=one.text,
+                detail_json=one.detail_json,
+            )
+            for one in message.entries
+        ),
+    )
+
+
+def dead_letter(message: dead_letter_service_pb2.DeadLetter) -> DeadLetter:
+    return DeadLetter(
+        execution_id=message.execution_id,
+        namespace=message.namespace,
+        workspace=message.workspace,
+        job=message.job,
+        failed_at=_instant(message, "failed_at"),
+        state=_STATES.get(message.state, ExecutionState.UNRECOGNIZED),
+        reason=message.reason,
+        error=message.error,
+        attempts=message.attempts,
     )
 
 

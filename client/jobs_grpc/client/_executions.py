@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
+from uuid import uuid4
 
 from jobs_grpc.client import _convert
 from jobs_grpc.client._errors import (
@@ -20,6 +21,7 @@ from jobs_grpc.client.records.execution import Execution, ExecutionState
 from jobs_grpc.client.records.explanation import Explanation
 from jobs_grpc.client.records.output import OutputStream
 from jobs_grpc.client.records.page import Page
+from jobs_grpc.client.records.story import Trace
 from jobs_grpc.v1 import execution_service_pb2 as pb
 from jobs_grpc.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from jobs_grpc.wire.channel import DEFAULT_PAGE, MAX_PAGE
@@ -45,7 +47,31 @@ class Executions:
             namespace=self._target.namespace, id=execution_id
         )
         answer = await self._transport.call(self._stub.GetExecution, request)
-        return _convert.execution(answer.execution)
+        return _convert.execution_story(answer)
+
+    async def retry(self, execution_id: str, *, request_id: str = "") -> str:
+        """Run an execution again that failed, was cancelled or lost; return the new id.
+
+        It is a new execution of the job as it is defined now, with the old params.
+
+        Raises:
+            Conflict: it succeeded, or has not ended.
+        """
+        request = pb.RetryExecutionRequest(
+            namespace=self._target.namespace,
+            id=execution_id,
+            request_id=request_id or uuid4().hex,
+        )
+        answer = await self._transport.call(self._stub.RetryExecution, request)
+        return answer.execution_id
+
+    async def trace(self, execution_id: str) -> Trace:
+        """Return what happened to it, in order."""
+        request = pb.TraceExecutionRequest(
+            namespace=self._target.namespace, id=execution_id
+        )
+        answer = await self._transport.call(self._stub.TraceExecution, request)
+        return _convert.trace(answer)
 
     async def explain(self, execution_id: str) -> Explanation:
         """Return why it is where it is: what it waits for, and who holds that."""
@@ -251,6 +277,10 @@ class ExecutionHandle:
     async def explain(self) -> Explanation:
         """Return why it is where it is; see `Executions.explain`."""
         return await self._executions.explain(self.id)
+
+    async def trace(self) -> Trace:
+        """Return what happened to it, in order."""
+        return await self._executions.trace(self.id)
 
     def output(
         self,

@@ -211,6 +211,110 @@ class KillReceipt(_message.Message):
 Global___KillReceipt: _TypeAlias = KillReceipt  # noqa: Y015
 
 @_typing.final
+class Attempt(_message.Message):
+    """One try of an execution."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    WORKER_FIELD_NUMBER: _builtins.int
+    LEASED_AT_FIELD_NUMBER: _builtins.int
+    STARTED_AT_FIELD_NUMBER: _builtins.int
+    FINISHED_AT_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    EXIT_CODE_FIELD_NUMBER: _builtins.int
+    SIGNAL_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    OUTPUT_BYTES_FIELD_NUMBER: _builtins.int
+    OUTPUT_DROPPED_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    attempt: _builtins.int
+    fence: _builtins.int
+    worker: _builtins.str
+    outcome: _builtins.str
+    """A word: a state of executions, or "released" where it was taken back and given again."""
+    exit_code: _builtins.int
+    signal: _builtins.str
+    error: _builtins.str
+    output_bytes: _builtins.int
+    output_dropped: _builtins.int
+    @_builtins.property
+    def leased_at(self) -> _timestamp_pb2.Timestamp:
+        """Absent where that is not known."""
+
+    @_builtins.property
+    def started_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def finished_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def usage(self) -> Global___Usage: ...
+    @_builtins.property
+    def receipt(self) -> Global___KillReceipt: ...
+    def __init__(
+        self,
+        *,
+        attempt: _builtins.int = ...,
+        fence: _builtins.int = ...,
+        worker: _builtins.str = ...,
+        leased_at: _timestamp_pb2.Timestamp | None = ...,
+        started_at: _timestamp_pb2.Timestamp | None = ...,
+        finished_at: _timestamp_pb2.Timestamp | None = ...,
+        outcome: _builtins.str = ...,
+        exit_code: _builtins.int | None = ...,
+        signal: _builtins.str = ...,
+        error: _builtins.str = ...,
+        usage: Global___Usage | None = ...,
+        output_bytes: _builtins.int | None = ...,
+        output_dropped: _builtins.int = ...,
+        receipt: Global___KillReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_output_bytes", b"_output_bytes", "exit_code", b"exit_code", "finished_at", b"finished_at", "leased_at", b"leased_at", "output_bytes", b"output_bytes", "receipt", b"receipt", "started_at", b"started_at", "usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_output_bytes", b"_output_bytes", "attempt", b"attempt", "error", b"error", "exit_code", b"exit_code", "fence", b"fence", "finished_at", b"finished_at", "leased_at", b"leased_at", "outcome", b"outcome", "output_bytes", b"output_bytes", "output_dropped", b"output_dropped", "receipt", b"receipt", "signal", b"signal", "started_at", b"started_at", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
+    _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
+    _WhichOneofReturnType__output_bytes: _TypeAlias = _typing.Literal["output_bytes"]  # noqa: Y015
+    _WhichOneofArgType__output_bytes: _TypeAlias = _typing.Literal["_output_bytes", b"_output_bytes"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exit_code) -> _WhichOneofReturnType__exit_code | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output_bytes) -> _WhichOneofReturnType__output_bytes | None: ...
+
+Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
+
+@_typing.final
+class ExecutionLink(_message.Message):
+    """An execution that follows another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ORIGIN_ID_FIELD_NUMBER: _builtins.int
+    EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"retry", "requeue" or "fallback"."""
+    origin_id: _builtins.str
+    execution_id: _builtins.str
+    """The one that follows."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        origin_id: _builtins.str = ...,
+        execution_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "kind", b"kind", "origin_id", b"origin_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecutionLink: _TypeAlias = ExecutionLink  # noqa: Y015
+
+@_typing.final
 class Execution(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

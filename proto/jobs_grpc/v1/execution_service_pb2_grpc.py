@@ -65,6 +65,16 @@ class ExecutionServiceStub(object):
                 request_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.SerializeToString,
                 response_deserializer=jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.FromString,
                 _registered_method=True)
+        self.RetryExecution = channel.unary_unary(
+                '/jobs_grpc.v1.ExecutionService/RetryExecution',
+                request_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.RetryExecutionRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_execution__service__pb2.RetryExecutionResponse.FromString,
+                _registered_method=True)
+        self.TraceExecution = channel.unary_unary(
+                '/jobs_grpc.v1.ExecutionService/TraceExecution',
+                request_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.TraceExecutionRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_execution__service__pb2.TraceExecutionResponse.FromString,
+                _registered_method=True)
         self.FollowOutput = channel.unary_stream(
                 '/jobs_grpc.v1.ExecutionService/FollowOutput',
                 request_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.FollowOutputRequest.SerializeToString,
@@ -119,6 +129,21 @@ class ExecutionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryExecution(self, request, context):
+        """A new execution like one that failed, was cancelled or lost: of the job as it is
+        defined now, with the old params. The old one stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TraceExecution(self, request, context):
+        """Its whole story, in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FollowOutput(self, request, context):
         """Output from an offset on; ends by itself.
         """
@@ -158,6 +183,16 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ExplainExecution,
                     request_deserializer=jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.FromString,
                     response_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.SerializeToString,
+            ),
+            'RetryExecution': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryExecution,
+                    request_deserializer=jobs__grpc_dot_v1_dot_execution__service__pb2.RetryExecutionRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.RetryExecutionResponse.SerializeToString,
+            ),
+            'TraceExecution': grpc.unary_unary_rpc_method_handler(
+                    servicer.TraceExecution,
+                    request_deserializer=jobs__grpc_dot_v1_dot_execution__service__pb2.TraceExecutionRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_execution__service__pb2.TraceExecutionResponse.SerializeToString,
             ),
             'FollowOutput': grpc.unary_stream_rpc_method_handler(
                     servicer.FollowOutput,
@@ -328,6 +363,60 @@ class ExecutionService(object):
             '/jobs_grpc.v1.ExecutionService/ExplainExecution',
             jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.SerializeToString,
             jobs__grpc_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryExecution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ExecutionService/RetryExecution',
+            jobs__grpc_dot_v1_dot_execution__service__pb2.RetryExecutionRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_execution__service__pb2.RetryExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TraceExecution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ExecutionService/TraceExecution',
+            jobs__grpc_dot_v1_dot_execution__service__pb2.TraceExecutionRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_execution__service__pb2.TraceExecutionResponse.FromString,
             options,
             channel_credentials,
             insecure,

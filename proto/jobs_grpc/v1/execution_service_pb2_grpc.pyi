@@ -48,6 +48,12 @@ class ExecutionServiceStub:
     """Why it is where it is: what it waits for, who holds that, how far back it stands.
     Counts everybody in the line; for people, not for polling.
     """
+    RetryExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.RetryExecutionRequest, _execution_service_pb2.RetryExecutionResponse]
+    """A new execution like one that failed, was cancelled or lost: of the job as it is
+    defined now, with the old params. The old one stays as it is.
+    """
+    TraceExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.TraceExecutionRequest, _execution_service_pb2.TraceExecutionResponse]
+    """Its whole story, in order."""
     FollowOutput: _grpc.UnaryStreamMultiCallable[_execution_service_pb2.FollowOutputRequest, _execution_service_pb2.FollowOutputResponse]
     """Output from an offset on; ends by itself."""
 
@@ -71,6 +77,12 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """Why it is where it is: what it waits for, who holds that, how far back it stands.
     Counts everybody in the line; for people, not for polling.
     """
+    RetryExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.RetryExecutionRequest, _execution_service_pb2.RetryExecutionResponse]  # type: ignore[assignment]
+    """A new execution like one that failed, was cancelled or lost: of the job as it is
+    defined now, with the old params. The old one stays as it is.
+    """
+    TraceExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.TraceExecutionRequest, _execution_service_pb2.TraceExecutionResponse]  # type: ignore[assignment]
+    """Its whole story, in order."""
     FollowOutput: _aio.UnaryStreamMultiCallable[_execution_service_pb2.FollowOutputRequest, _execution_service_pb2.FollowOutputResponse]  # type: ignore[assignment]
     """Output from an offset on; ends by itself."""
 
@@ -127,6 +139,24 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Why it is where it is: what it waits for, who holds that, how far back it stands.
         Counts everybody in the line; for people, not for polling.
         """
+
+    @_abc_1.abstractmethod
+    def RetryExecution(
+        self,
+        request: _execution_service_pb2.RetryExecutionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.RetryExecutionResponse, _abc.Awaitable[_execution_service_pb2.RetryExecutionResponse]]:
+        """A new execution like one that failed, was cancelled or lost: of the job as it is
+        defined now, with the old params. The old one stays as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def TraceExecution(
+        self,
+        request: _execution_service_pb2.TraceExecutionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.TraceExecutionResponse, _abc.Awaitable[_execution_service_pb2.TraceExecutionResponse]]:
+        """Its whole story, in order."""
 
     @_abc_1.abstractmethod
     def FollowOutput(

@@ -55,6 +55,9 @@ ENTRIES: Final = {
     "ex": Entry(
         f"{_HOME}.execution:execution", "Look after runs (short: ex).", is_hidden=True
     ),
+    "dead-letter": Entry(
+        f"{_HOME}.dead_letter:dead_letter", "Look after runs that failed for good."
+    ),
     "schedule": Entry(
         f"{_HOME}.schedule:schedule",
         "Look after schedules, preview them, and see what became of due times.",

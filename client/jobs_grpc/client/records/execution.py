@@ -108,6 +108,63 @@ class KillReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of an execution; `outcome` is "" while it runs.
+
+    An attempt that was taken back and given again is "released".
+    """
+
+    attempt: int
+    fence: int
+    worker: str = ""
+    leased_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    outcome: str = ""
+    exit_code: int | None = None
+    signal: str = ""
+    error: str = ""
+    usage: Usage | None = None
+    output_bytes: int | None = None
+    output_dropped: int = 0
+    receipt: KillReceipt | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "attempt": self.attempt,
+            "fence": self.fence,
+            "worker": self.worker or None,
+            "leased_at": instant_text(self.leased_at),
+            "started_at": instant_text(self.started_at),
+            "finished_at": instant_text(self.finished_at),
+            "outcome": self.outcome or None,
+            "exit_code": self.exit_code,
+            "signal": self.signal or None,
+            "error": self.error or None,
+            "usage": self.usage.to_json() if self.usage else None,
+            "output_bytes": self.output_bytes,
+            "output_dropped": self.output_dropped,
+            "receipt": self.receipt.to_json() if self.receipt else None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionLink:
+    """An execution that follows another: as "retry", "requeue" or "fallback"."""
+
+    kind: str
+    origin_id: str
+    execution_id: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "origin_id": self.origin_id,
+            "execution_id": self.execution_id,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """One run of a job, as it stood when the server answered."""
 
@@ -139,6 +196,18 @@ class Execution:
     requested_by: str = ""
     schedule_id: str = ""
     receipt: KillReceipt | None = None
+    # These only `get` fills in. All attempts, where there was more than one.
+    attempts: tuple[Attempt, ...] = ()
+    # What it follows, and what follows it.
+    links: tuple[ExecutionLink, ...] = ()
+    # Why it is a dead letter; empty if it is none.
+    dead_letter_reason: str = ""
+
+    @property
+    def retry_of(self) -> str | None:
+        """The id of the execution that this one follows, if it follows one."""
+        own = (link for link in self.links if link.execution_id == self.id)
+        return next((link.origin_id for link in own), None)
 
     @property
     def is_final(self) -> bool:
@@ -187,4 +256,7 @@ class Execution:
             "requested_by": self.requested_by or None,
             "schedule_id": self.schedule_id or None,
             "receipt": self.receipt.to_json() if self.receipt else None,
+            "attempts": [one.to_json() for one in self.attempts],
+            "links": [one.to_json() for one in self.links],
+            "dead_letter_reason": self.dead_letter_reason or None,
         }

@@ -46,9 +46,8 @@ class Again:
         delay = policy.delay(execution.id, state.retries)
         worker, attempt = execution.worker, execution.attempt
         draft.note_attempt(execution, _OUTCOMES[result.move], result)
-        # A delay counts from the end of the attempt, as far as both clocks agree.
-        begins = min(result.finished_at, draft.now)
-        state.due_at = max(begins + delay, draft.now)
+        # Not from the end that the worker tells: its clock may be another one.
+        state.due_at = draft.now + delay
         draft.note_event(
             execution,
             Event.RETRY_SCHEDULED,

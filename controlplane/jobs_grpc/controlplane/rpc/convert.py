@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobs_grpc.controlplane.core.alarms import rule_now
+from jobs_grpc.controlplane.core.errors import InvalidError
 from jobs_grpc.controlplane.core.job import (
     STANDALONE,
     JobKey,
@@ -275,6 +276,21 @@ def page_start(token: str) -> list[Any]:
     if not isinstance(start, list) or not all(map(_is_page_part, start)):
         raise ValueError("no page token of this server")
     return start
+
+
+def page_before(token: str) -> int | None:
+    """Return the number that a listing by number goes on before; `None` at its start."""
+    if not token:
+        return None
+    try:
+        (before,) = page_start(token)
+        return int(before)
+    except (ValueError, TypeError):
+        raise InvalidError(
+            "the page token is not one of this server",
+            hint="begin the listing again without it",
+            field="page_token",
+        ) from None
 
 
 def _is_page_part(part: object) -> bool:

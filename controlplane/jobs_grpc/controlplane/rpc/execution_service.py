@@ -18,11 +18,16 @@ from jobs_grpc.controlplane.core.errors import (
 from jobs_grpc.controlplane.core.explaining import Explanation, explain_ended
 from jobs_grpc.controlplane.core.inputs import Cancel, Explain, Submission, Submit
 from jobs_grpc.controlplane.core.job import STANDALONE, JobSpec
-from jobs_grpc.controlplane.core.rows import ExecutionRow
+from jobs_grpc.controlplane.core.rows import DecisionRow, ExecutionRow
 from jobs_grpc.controlplane.core.states import FINAL
+from jobs_grpc.controlplane.core.tracing import attempts_of, trace
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.leader.specs import document_from_json, spec_of
-from jobs_grpc.controlplane.storage.store import ExecutionFilter, Store
+from jobs_grpc.controlplane.storage.store import (
+    DecisionFilter,
+    ExecutionFilter,
+    Store,
+)
 from jobs_grpc.jobfile import validate_params
 from jobs_grpc.v1 import execution_service_pb2 as pb
 from jobs_grpc.v1.execution_pb2 import ExecutionState, Trigger
@@ -36,6 +41,8 @@ from .explanation_message import explanation
 from .following import Following
 from .interceptor import principal
 from .job_service import page_size, read_document
+from .running_again import run_again
+from .story_message import attempt, link, trace_entry
 
 Context = ServicerContext[Any, Any]
 # Shorter prefixes name something by accident.
@@ -118,13 +125,54 @@ class ExecutionService(ExecutionServiceServicer):
     ) -> pb.GetExecutionResponse:
         namespace = convert.namespace_of(request.namespace)
         row = await find_execution(self._store, namespace, request.id)
-        return pb.GetExecutionResponse(execution=convert.execution(row))
+        earlier = await self._store.attempts(row.seq)
+        letter = await self._store.dead_letter(row.seq)
+        return pb.GetExecutionResponse(
+            execution=convert.execution(row),
+            attempts=[attempt(one) for one in attempts_of(row, earlier)]
+            if earlier
+            else (),
+            links=[link(one) for one in await self._store.links(row.seq)],
+            dead_letter_reason=letter.reason if letter is not None else "",
+        )
+
+    async def RetryExecution(
+        self, request: pb.RetryExecutionRequest, context: Context
+    ) -> pb.RetryExecutionResponse:
+        namespace = convert.namespace_of(request.namespace)
+        row = await find_execution(self._store, namespace, request.id)
+        made = await run_again(
+            self._leader,
+            self._store,
+            row,
+            kind="retry",
+            request_id=request.request_id,
+        )
+        return pb.RetryExecutionResponse(execution_id=made, retry_of=row.id)
+
+    async def TraceExecution(
+        self, request: pb.TraceExecutionRequest, context: Context
+    ) -> pb.TraceExecutionResponse:
+        namespace = convert.namespace_of(request.namespace)
+        row = await find_execution(self._store, namespace, request.id)
+        entries = trace(
+            row,
+            decision=await self._decision(row),
+            attempts=await self._store.attempts(row.seq),
+            events=await self._store.events(row.seq),
+            links=await self._store.links(row.seq),
+        )
+        return pb.TraceExecutionResponse(
+            execution_id=row.id,
+            state=convert.state_from_word(row.state),
+            entries=[trace_entry(one) for one in entries],
+        )
 
     async def ListExecutions(
         self, request: pb.ListExecutionsRequest, context: Context
     ) -> pb.ListExecutionsResponse:
         limit = page_size(request.page_size)
-        before = _before(request.page_token)
+        before = convert.page_before(request.page_token)
         rows = await self._store.executions(
             ExecutionFilter(
                 namespace=convert.namespace_of(request.namespace),
@@ -207,6 +255,21 @@ class ExecutionService(ExecutionServiceServicer):
         return await self._store.executions_of_requests(
             namespace=namespace, request_ids=request_ids
         )
+
+    async def _decision(self, row: ExecutionRow) -> DecisionRow | None:
+        """Return the decision that an execution comes from, if a schedule made it."""
+        if not row.schedule_id:
+            return None
+        rows = await self._store.decisions(
+            DecisionFilter(
+                row.namespace,
+                job=row.job,
+                start=row.scheduled_for,
+                end=row.scheduled_for + 1,
+            ),
+            1_000,
+        )
+        return next((one for one in rows if one.execution_id == row.id), None)
 
     def _submission(
         self, one: pb.Submission, id_: str, known: _KnownJobs
@@ -291,17 +354,3 @@ def _mint(count: int) -> Iterator[str]:
         one = text[start : start + 32]
         variant = "89ab"[int(one[16], 16) & 3]
         yield (f"{one[:8]}-{one[8:12]}-4{one[13:16]}-{variant}{one[17:20]}-{one[20:]}")
-
-
-def _before(token: str) -> int | None:
-    if not token:
-        return None
-    try:
-        (before,) = convert.page_start(token)
-        return int(before)
-    except (ValueError, TypeError):
-        raise InvalidError(
-            "the page token is not one of this server",
-            hint="begin the listing again without it",
-            field="page_token",
-        ) from None

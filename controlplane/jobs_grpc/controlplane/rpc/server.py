@@ -14,6 +14,7 @@ from jobs_grpc.controlplane.output import Output
 from jobs_grpc.controlplane.storage.store import Store
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import (
+    dead_letter_service_pb2_grpc,
     execution_service_pb2_grpc,
     fleet_service_pb2_grpc,
     job_service_pb2_grpc,
@@ -25,6 +26,7 @@ from jobs_grpc.v1 import (
 )
 from jobs_grpc.wire.channel import SERVER_OPTIONS
 
+from .dead_letter_service import DeadLetterService
 from .execution_service import ExecutionService
 from .following import Following
 from .interceptor import Edge
@@ -100,6 +102,10 @@ def _add_services(server: grpc.aio.Server, parts: Parts) -> None:
         (
             execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server,
             ExecutionService(leader, store, following),
+        ),
+        (
+            dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server,
+            DeadLetterService(leader, store),
         ),
         (
             schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server,

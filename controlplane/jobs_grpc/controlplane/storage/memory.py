@@ -212,6 +212,9 @@ class MemoryStore:
             row for row in self._events.values() if row.execution_seq == execution_seq
         )
 
+    async def document(self, job_id: int, revision: int) -> str | None:
+        return self._documents.get((job_id, revision))
+
     async def links(self, execution_seq: int) -> Sequence[LinkRow]:
         return sorted(
             row

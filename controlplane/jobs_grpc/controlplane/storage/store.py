@@ -191,6 +191,10 @@ class Store(Protocol):
         """Return what happened to an execution besides its states, in order."""
         ...
 
+    async def document(self, job_id: int, revision: int) -> str | None:
+        """Return what a revision of a job was, also of one that is gone."""
+        ...
+
     async def links(self, execution_seq: int) -> Sequence[LinkRow]:
         """Return what an execution follows and what follows it, in order."""
         ...

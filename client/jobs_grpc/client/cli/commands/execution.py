@@ -18,16 +18,23 @@ from jobs_grpc.client.cli.display.moments import (
     relative_text,
 )
 from jobs_grpc.client.cli.display.printing import (
+    print_document,
     print_fields,
     print_record,
     print_records,
 )
-from jobs_grpc.client.cli.display.table import Column
+from jobs_grpc.client.cli.display.table import Column, print_table
 from jobs_grpc.client.cli.options import Group, Seconds, Settings, pass_settings
 from jobs_grpc.client.cli.session import converse
-from jobs_grpc.client.records.execution import Execution, ExecutionState
+from jobs_grpc.client.records.execution import (
+    Attempt,
+    Execution,
+    ExecutionState,
+    KillReceipt,
+)
 from jobs_grpc.client.records.explanation import Explanation
 from jobs_grpc.client.records.page import Page
+from jobs_grpc.client.records.story import Trace
 
 if TYPE_CHECKING:
     from jobs_grpc.client._client import Client
@@ -116,6 +123,38 @@ def explain(settings: Settings, execution_id: str) -> None:
             ]
         ),
     )
+
+
+@execution.command()
+@click.argument("execution_id", metavar="EXECUTION")
+@pass_settings
+def trace(settings: Settings, execution_id: str) -> None:
+    """Tell the whole story of a run: why it began, waited, was tried again and ended."""
+
+    async def work(client: Client) -> Trace:
+        return await client.executions.trace(execution_id)
+
+    found = converse(settings, work)
+    print_record(settings, found, name=found.execution_id, show=lambda: _tell(found))
+
+
+@execution.command()
+@click.argument("execution_id", metavar="EXECUTION")
+@pass_settings
+def retry(settings: Settings, execution_id: str) -> None:
+    """Run again what failed, was cancelled or lost, as a new run; print its id.
+
+    It is a run of the job as it is defined now, with the parameters of the old one.
+    """
+
+    async def work(client: Client) -> str:
+        return await client.executions.retry(execution_id)
+
+    made = converse(settings, work)
+    if settings.output in {"json", "yaml"}:
+        print_document(settings, {"execution_id": made})
+    else:
+        click.echo(made)
 
 
 @execution.command()
@@ -234,16 +273,60 @@ def _show(one: Execution) -> None:
         fields.append(("Output", kept + (dropped if one.output_dropped else "")))
     if one.result_json:
         fields.append(("Result", one.result_json))
-    fields += _receipt_fields(one)
+    fields += _receipt_fields(one.receipt)
+    fields += _link_fields(one)
+    if one.dead_letter_reason:
+        fields.append(("Dead Letter", one.dead_letter_reason))
     print_fields(fields)
+    if one.attempts:
+        click.echo()
+        print_table(_ATTEMPT_COLUMNS, one.attempts, wide=True)
 
 
-def _receipt_fields(one: Execution) -> list[tuple[str, str]]:
-    if one.receipt is None:
+def _link_fields(one: Execution) -> list[tuple[str, str]]:
+    fields = []
+    for link in one.links:
+        if link.execution_id == one.id:
+            fields.append((f"{link.kind.title()} Of", link.origin_id))
+        else:
+            fields.append((link.kind.title(), link.execution_id))
+    return fields
+
+
+def _attempt_exit(one: Attempt) -> str:
+    return one.signal or ("" if one.exit_code is None else str(one.exit_code))
+
+
+_ATTEMPT_COLUMNS = [
+    Column[Attempt]("ATTEMPT", lambda one: str(one.attempt)),
+    Column[Attempt]("FENCE", lambda one: str(one.fence)),
+    Column[Attempt]("WORKER", lambda one: one.worker),
+    Column[Attempt]("STARTED", lambda one: clock_text(one.started_at)),
+    Column[Attempt]("FINISHED", lambda one: clock_text(one.finished_at)),
+    Column[Attempt]("OUTCOME", lambda one: one.outcome or "running"),
+    Column[Attempt]("EXIT", _attempt_exit),
+    Column[Attempt]("ERROR", lambda one: one.error),
+]
+
+
+def _tell(found: Trace) -> None:
+    for entry in found.entries:
+        when = "-".ljust(23)
+        if entry.at is not None:
+            milliseconds = entry.at.microsecond // 1000
+            when = f"{clock_text(entry.at)}.{milliseconds:03}"
+        click.echo(f"{when}  {entry.text}")
+
+
+def _receipt_fields(receipt: KillReceipt | None) -> list[tuple[str, str]]:
+    if receipt is None:
         return []
     steps = [
         f"{step.signal} to {step.processes} at {clock_text(step.sent_at)}"
-        for step in one.receipt.signals
+        for step in receipt.signals
     ]
-    survivors = ", ".join(one.receipt.survivors) or "none"
-    return [("Signals Sent", "; ".join(steps) or "-"), ("Survivors", survivors)]
+    survivors = ", ".join(receipt.survivors) or "none"
+    fields = [("Signals Sent", "; ".join(steps) or "-"), ("Survivors", survivors)]
+    if receipt.output_leaked:
+        fields.append(("Output Leaked", "a pipe was still open after the end"))
+    return fields

@@ -193,6 +193,9 @@ from attempts where execution_seq = $1 order by fence;
 select execution_seq, n, at, kind, detail_json
 from execution_events where execution_seq = $1 order by n;
 
+-- name: document
+select document_json from job_revisions where job_id = $1 and revision = $2;
+
 -- name: links
 -- Both ways: what the execution follows, and what follows it.
 select seq, id, kind, origin_seq, origin_id from execution_links where seq = $1

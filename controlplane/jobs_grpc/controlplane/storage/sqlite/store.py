@@ -170,6 +170,10 @@ class SqliteStore:
         rows = await self._reader.fetch("events", execution_seq)
         return [EventRow._make(row) for row in rows]
 
+    async def document(self, job_id: int, revision: int) -> str | None:
+        rows = await self._reader.fetch("document", job_id, revision)
+        return rows[0][0] if rows else None
+
     async def links(self, execution_seq: int) -> Sequence[LinkRow]:
         rows = await self._reader.fetch("links", execution_seq)
         return [LinkRow._make(row) for row in rows]
