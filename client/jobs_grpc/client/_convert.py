@@ -1,12 +1,11 @@
 """Between the contract's messages and the SDK's records.
 
-The only module that sees both. Absent messages become `None`, enum numbers become words.
+This and `_convert_*` are the only modules that see both. Absent messages become `None`, enum numbers become words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -15,9 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
 from jobs_grpc.client.records.execution import (
-    Attempt,
     Execution,
-    ExecutionLink,
     ExecutionState,
     KillReceipt,
     SignalSent,
@@ -42,10 +39,8 @@ from jobs_grpc.client.records.pause import (
     PauseSubject,
 )
 from jobs_grpc.client.records.server import ServerInfo
-from jobs_grpc.client.records.story import DeadLetter, Trace, TraceEntry
 from jobs_grpc.client.records.word import Word
 from jobs_grpc.v1 import (
-    dead_letter_service_pb2,
     execution_pb2,
     execution_service_pb2,
     fleet_service_pb2,
@@ -87,6 +82,10 @@ _MEANWHILES = _words(PauseMeanwhile, pause_pb2.PauseMeanwhile.items())
 _SKIP_REASONS = _words(SkipReason, schedule_service_pb2.SkipReason.items())
 
 
+def state_of(value: int) -> ExecutionState:
+    return _STATES.get(value, ExecutionState.UNRECOGNIZED)
+
+
 def to_timestamp(instant: datetime) -> Timestamp:
     """Return an aware instant as a message; a naive one is a `ValueError`."""
     if instant.tzinfo is None:
@@ -118,92 +117,28 @@ def execution(message: execution_pb2.Execution) -> Execution:
         job=message.job,
         job_revision=message.job_revision,
         type=message.type,
-        state=_STATES.get(message.state, ExecutionState.UNRECOGNIZED),
+        state=state_of(message.state),
         trigger=_TRIGGERS.get(message.trigger, Trigger.UNRECOGNIZED),
         queue=message.queue,
         priority=message.priority,
-        scheduled_for=_instant(message, "scheduled_for"),
-        created_at=_instant(message, "created_at"),
-        started_at=_instant(message, "started_at"),
-        finished_at=_instant(message, "finished_at"),
+        scheduled_for=instant_of(message, "scheduled_for"),
+        created_at=instant_of(message, "created_at"),
+        started_at=instant_of(message, "started_at"),
+        finished_at=instant_of(message, "finished_at"),
         exit_code=message.exit_code if message.HasField("exit_code") else None,
         signal=message.signal,
         error=message.error,
         worker=message.worker,
         attempt=message.attempt,
         fence=message.fence,
-        usage=_usage(message.usage) if message.HasField("usage") else None,
+        usage=usage_of(message.usage) if message.HasField("usage") else None,
         result_json=message.result_json,
         params=dict(message.params),
         output_bytes=message.output_bytes if message.HasField("output_bytes") else None,
         output_dropped=message.output_dropped,
         requested_by=message.requested_by,
         schedule_id=message.schedule_id,
-        receipt=_receipt(message.receipt) if message.HasField("receipt") else None,
-    )
-
-
-def execution_story(message: execution_service_pb2.GetExecutionResponse) -> Execution:
-    """Return an execution with what only `get` tells."""
-    return replace(
-        execution(message.execution),
-        attempts=tuple(map(_attempt, message.attempts)),
-        links=tuple(
-            ExecutionLink(
-                kind=one.kind, origin_id=one.origin_id, execution_id=one.execution_id
-            )
-            for one in message.links
-        ),
-        dead_letter_reason=message.dead_letter_reason,
-    )
-
-
-def _attempt(message: execution_pb2.Attempt) -> Attempt:
-    return Attempt(
-        attempt=message.attempt,
-        fence=message.fence,
-        worker=message.worker,
-        leased_at=_instant(message, "leased_at"),
-        started_at=_instant(message, "started_at"),
-        finished_at=_instant(message, "finished_at"),
-        outcome=message.outcome,
-        exit_code=message.exit_code if message.HasField("exit_code") else None,
-        signal=message.signal,
-        error=message.error,
-        usage=_usage(message.usage) if message.HasField("usage") else None,
-        output_bytes=message.output_bytes if message.HasField("output_bytes") else None,
-        output_dropped=message.output_dropped,
-        receipt=_receipt(message.receipt) if message.HasField("receipt") else None,
-    )
-
-
-def trace(message: execution_service_pb2.TraceExecutionResponse) -> Trace:
-    return Trace(
-        execution_id=message.execution_id,
-        state=_STATES.get(message.state, ExecutionState.UNRECOGNIZED),
-        entries=tuple(
-            TraceEntry(
-                at=_instant(one, "at"),
-                kind=one.kind,
-                text=one.text,
-                detail_json=one.detail_json,
-            )
-            for one in message.entries
-        ),
-    )
-
-
-def dead_letter(message: dead_letter_service_pb2.DeadLetter) -> DeadLetter:
-    return DeadLetter(
-        execution_id=message.execution_id,
-        namespace=message.namespace,
-        workspace=message.workspace,
-        job=message.job,
-        failed_at=_instant(message, "failed_at"),
-        state=_STATES.get(message.state, ExecutionState.UNRECOGNIZED),
-        reason=message.reason,
-        error=message.error,
-        attempts=message.attempts,
+        receipt=receipt_of(message.receipt) if message.HasField("receipt") else None,
     )
 
 
@@ -212,7 +147,7 @@ def explanation(
 ) -> Explanation:
     return Explanation(
         execution_id=message.execution_id,
-        state=_STATES.get(message.state, ExecutionState.UNRECOGNIZED),
+        state=state_of(message.state),
         summary=message.summary,
         reasons=tuple(
             WaitReason(
@@ -220,7 +155,7 @@ def explanation(
                 text=one.text,
                 holders=tuple(one.holder_ids),
                 workers=tuple(one.workers),
-                until=_instant(one, "until"),
+                until=instant_of(one, "until"),
             )
             for one in message.reasons
         ),
@@ -241,9 +176,9 @@ def job(message: job_pb2.Job) -> Job:
         enabled=message.enabled,
         source=message.source,
         document_json=message.document_json or "{}",
-        created_at=_instant(message, "created_at"),
-        updated_at=_instant(message, "updated_at"),
-        next_run_at=_instant(message, "next_run_at"),
+        created_at=instant_of(message, "created_at"),
+        updated_at=instant_of(message, "updated_at"),
+        next_run_at=instant_of(message, "next_run_at"),
         active=message.active,
         statistics=_statistics(message.statistics),
         schedules=tuple(map(schedule, message.schedules)),
@@ -259,7 +194,7 @@ def schedule(message: job_pb2.Schedule) -> Schedule:
         rule=message.rule,
         timezone=message.timezone,
         enabled=message.enabled,
-        next_due_at=_instant(message, "next_due_at"),
+        next_due_at=instant_of(message, "next_due_at"),
         owner=_OWNERS.get(owner, ScheduleOwner.UNRECOGNIZED) if owner else None,
         namespace=message.namespace,
         workspace=message.workspace,
@@ -267,10 +202,10 @@ def schedule(message: job_pb2.Schedule) -> Schedule:
         entry_json=message.entry_json,
         params=dict(message.params),
         disabled_reason=message.disabled_reason,
-        disabled_until=_instant(message, "disabled_until"),
+        disabled_until=instant_of(message, "disabled_until"),
         revision=message.revision,
-        created_at=_instant(message, "created_at"),
-        updated_at=_instant(message, "updated_at"),
+        created_at=instant_of(message, "created_at"),
+        updated_at=instant_of(message, "updated_at"),
     )
 
 
@@ -316,8 +251,8 @@ def worker(message: fleet_service_pb2.Worker) -> Worker:
         slots_used=message.slots_used,
         functions=tuple(message.functions),
         version=message.version,
-        connected_at=_instant(message, "connected_at"),
-        last_heartbeat_at=_instant(message, "last_heartbeat_at"),
+        connected_at=instant_of(message, "connected_at"),
+        last_heartbeat_at=instant_of(message, "last_heartbeat_at"),
     )
 
 
@@ -328,8 +263,8 @@ def decision(message: schedule_service_pb2.Decision) -> Decision:
         namespace=message.namespace,
         workspace=message.workspace,
         job=message.job,
-        due_at=_instant(message, "due_at"),
-        decided_at=_instant(message, "decided_at"),
+        due_at=instant_of(message, "due_at"),
+        decided_at=instant_of(message, "decided_at"),
         outcome=_DECISIONS.get(message.outcome, DecisionOutcome.UNRECOGNIZED),
         reason=_SKIP_REASONS.get(reason, SkipReason.UNRECOGNIZED) if reason else None,
         execution_id=message.execution_id,
@@ -359,10 +294,10 @@ def pause(message: pause_pb2.Pause) -> Pause:
         ),
         note=message.note,
         who=message.who,
-        since=_instant(message, "since"),
-        until=_instant(message, "until"),
+        since=instant_of(message, "since"),
+        until=instant_of(message, "until"),
         meanwhile=_MEANWHILES.get(message.meanwhile, PauseMeanwhile.UNRECOGNIZED),
-        ended_at=_instant(message, "ended_at"),
+        ended_at=instant_of(message, "ended_at"),
         ended_by=message.ended_by,
     )
 
@@ -371,7 +306,7 @@ def server_info(message: system_service_pb2.GetInfoResponse) -> ServerInfo:
     return ServerInfo(
         version=message.version,
         term=message.term,
-        started_at=_instant(message, "started_at"),
+        started_at=instant_of(message, "started_at"),
         store=message.store,
         jobs=message.jobs,
         schedules=message.schedules,
@@ -391,7 +326,7 @@ def output_event(
                 stream=_STREAMS.get(piece.stream, OutputStream.UNRECOGNIZED),
                 offset=piece.offset,
                 data=piece.data,
-                time=_instant(piece, "time"),
+                time=instant_of(piece, "time"),
             )
         case "gap":
             gap = message.gap
@@ -412,15 +347,15 @@ def _statistics(message: job_pb2.JobStatistics) -> JobStatistics:
         run_count=message.run_count,
         success_count=message.success_count,
         failure_count=message.failure_count,
-        last_run_at=_instant(message, "last_run_at"),
-        last_success_at=_instant(message, "last_success_at"),
-        last_failure_at=_instant(message, "last_failure_at"),
+        last_run_at=instant_of(message, "last_run_at"),
+        last_success_at=instant_of(message, "last_success_at"),
+        last_failure_at=instant_of(message, "last_failure_at"),
         last_error=message.last_error,
         last_state=_STATES.get(state, ExecutionState.UNRECOGNIZED) if state else None,
     )
 
 
-def _usage(message: execution_pb2.Usage) -> Usage:
+def usage_of(message: execution_pb2.Usage) -> Usage:
     return Usage(
         cpu_user=_span(message.cpu_user),
         cpu_system=_span(message.cpu_system),
@@ -428,12 +363,12 @@ def _usage(message: execution_pb2.Usage) -> Usage:
     )
 
 
-def _receipt(message: execution_pb2.KillReceipt) -> KillReceipt:
+def receipt_of(message: execution_pb2.KillReceipt) -> KillReceipt:
     return KillReceipt(
         signals=tuple(
             SignalSent(
                 signal=one.signal,
-                sent_at=_instant(one, "sent_at"),
+                sent_at=instant_of(one, "sent_at"),
                 processes=one.processes,
             )
             for one in message.signals
@@ -443,7 +378,7 @@ def _receipt(message: execution_pb2.KillReceipt) -> KillReceipt:
     )
 
 
-def _instant(message: object, name: str) -> datetime | None:
+def instant_of(message: object, name: str) -> datetime | None:
     # Every message with an instant in it; the generated classes share no typed base.
     if not message.HasField(name):  # type: ignore[attr-defined]
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from jobs_grpc.client import _convert
+from jobs_grpc.client import _convert, _convert_story
 from jobs_grpc.client._settings import Target
 from jobs_grpc.client._transport import Transport
 from jobs_grpc.client.records.page import Page
@@ -41,7 +41,7 @@ class DeadLetters:
         )
         answer = await self._transport.call(self._stub.ListDeadLetters, request)
         return Page(
-            data=tuple(map(_convert.dead_letter, answer.dead_letters)),
+            data=tuple(map(_convert_story.dead_letter, answer.dead_letters)),
             next_page_token=answer.next_page_token,
         )
 
@@ -55,7 +55,7 @@ class DeadLetters:
             namespace=self._target.namespace, execution_id=execution_id
         )
         answer = await self._transport.call(self._stub.GetDeadLetter, request)
-        return _convert.dead_letter(answer.dead_letter)
+        return _convert_story.dead_letter(answer.dead_letter)
 
     async def requeue(
         self,

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from uuid import uuid4
 
-from jobs_grpc.client import _convert
+from jobs_grpc.client import _convert, _convert_story
 from jobs_grpc.client._errors import (
     DeadlineExceeded,
     ExecutionFailed,
@@ -47,7 +47,7 @@ class Executions:
             namespace=self._target.namespace, id=execution_id
         )
         answer = await self._transport.call(self._stub.GetExecution, request)
-        return _convert.execution_story(answer)
+        return _convert_story.execution_story(answer)
 
     async def retry(self, execution_id: str, *, request_id: str = "") -> str:
         """Run an execution again that failed, was cancelled or lost; return the new id.
@@ -71,7 +71,7 @@ class Executions:
             namespace=self._target.namespace, id=execution_id
         )
         answer = await self._transport.call(self._stub.TraceExecution, request)
-        return _convert.trace(answer)
+        return _convert_story.trace(answer)
 
     async def explain(self, execution_id: str) -> Explanation:
         """Return why it is where it is: what it waits for, and who holds that."""
