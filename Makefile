@@ -10,8 +10,11 @@ PROTOS := proto/jobs_grpc/v1
 # The contract as last released; what is in it may not break.
 CONTRACT := tests/meta/contract.binpb
 WORKERS ?= 2
+# How many worlds `make simulate` makes, and from which seed on.
+SEEDS ?= 2000
+FROM ?= 0
 
-.PHONY: help setup demo test check unit proto check-proto generate-into release-contract bench run-dev chaos clean
+.PHONY: help setup demo test check unit simulate proto check-proto generate-into release-contract bench run-dev chaos clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -45,6 +48,9 @@ check: $(STAMP) ## Format, lint, types, import contracts, protos, generated code
 
 unit: $(STAMP) ## The fast tests only
 	$(BIN)/python -m pytest tests/unit tests/meta -n $(WORKERS)
+
+simulate: $(STAMP) ## Let SEEDS simulated worlds live under faults, from seed FROM on
+	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(SEEDS) --first $(FROM) --jobs $(WORKERS)
 
 bench: $(STAMP) ## Measure the performance goals (GOALS="P1 P10" for some); run it alone
 	PYTHONPATH=tests $(BIN)/python -m bench $(GOALS)

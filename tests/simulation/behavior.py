@@ -72,6 +72,8 @@ SUBMITTED: Final[tuple[Kind, ...]] = (
     Kind("once", {**_ONCE, "cancel": {"grace": "2s"}}, longest=16.0),
     Kind("quick", {**_ONCE}, longest=0.3),
     Kind("again", {**_AGAIN, "cancel": {"grace": "1s"}}, longest=12.0),
+    Kind("long", {**_AGAIN, "cancel": {"grace": "2s"}}, longest=90.0),
+    Kind("long-once", {**_ONCE}, longest=90.0),
     Kind("hasty", {**_AGAIN, "timeout": "3s"}, longest=5.0),
 )
 KINDS: Final = {kind.name: kind for kind in (*SCHEDULED, *SUBMITTED)}

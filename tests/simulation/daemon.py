@@ -86,7 +86,10 @@ class ResultJournal:
         self._rewrite()
 
     def begin(self, attempts: Iterable[Attempt]) -> None:
-        self._append(entries.begun(attempts))
+        held = list(attempts)
+        if not self._append(entries.begun(held)):
+            # Nobody can name their output after a restart.
+            self._host.witness.unnoted.update(one.fence for one in held)
 
     def end(self, attempt: Attempt) -> None:
         self._ended.append(attempt)
@@ -192,7 +195,8 @@ class ProcessRunner:
 
     def begin(self, attempt: Attempt) -> None:
         self._attempts[attempt.fence] = attempt
-        self._daemon.after(self._host.random.randint(20, 2_000), self._start, attempt)
+        delay = self._host.random.randint(20, 2_000)
+        self._daemon.after(delay, self._start, attempt, self._host.kernel.now)
 
     def cancel(self, attempt: Attempt) -> None:
         self._daemon.to_keeper(lambda keeper: keeper.cancel(attempt.fence))
@@ -238,7 +242,7 @@ class ProcessRunner:
         result = result._replace(result_json=str(fence))
         self.session.ended(attempt, result, is_durable=True)
 
-    def _start(self, attempt: Attempt) -> None:
+    def _start(self, attempt: Attempt, ordered_at: int) -> None:
         if attempt.stop_reason is not None:
             self._end_here(attempt, Outcome.CANCELLED, attempt.stop_reason)
             return
@@ -253,6 +257,7 @@ class ProcessRunner:
             lease.job,
             int(seconds * SECOND),
             int(lease.grace_seconds * SECOND),
+            ordered_at,
         )
         self._ask(attempt, order)
 

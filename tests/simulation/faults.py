@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .kernel import SECOND, Process
@@ -32,7 +32,47 @@ WEIGHTS: Final = {
     "disk full": 1,
 }
 # Pauses, cuts: mostly around the limits that matter (15 s keepalive, 35 s sessions).
-_LENGTHS: Final = (0.5, 2.0, 9.0, 20.0, 37.0, 50.0)
+_LENGTHS: Final = (0.5, 2.0, 9.0, 20.0, 40.0, 60.0)
+
+
+class Theme(NamedTuple):
+    """What a world suffers from."""
+
+    weights: Mapping[str, int]
+    lengths: tuple[float, ...] = _LENGTHS
+
+
+MIXED: Final = Theme(WEIGHTS)
+# Hosts that are silent for longer than their sessions live, while long work goes on.
+SILENCE: Final = Theme(
+    {"cut": 4, "freeze daemon": 4, "crash host": 1, "kill leader": 1, "reset": 1},
+    (20.0, 40.0, 50.0, 60.0),
+)
+LEADERS: Final = Theme(
+    {
+        "kill leader": 4,
+        "take over": 3,
+        "freeze leader": 2,
+        "store ambiguous": 2,
+        "store full": 2,
+        "store slow": 2,
+        "reset": 2,
+        "step leader": 1,
+    }
+)
+HOSTS: Final = Theme(
+    {
+        "kill daemon": 4,
+        "kill keeper": 4,
+        "crash host": 3,
+        "disk full": 2,
+        "freeze keeper": 1,
+        "freeze daemon": 1,
+        "reset": 2,
+    },
+    (0.5, 2.0, 9.0, 20.0),
+)
+THEMES: Final = (MIXED, MIXED, SILENCE, LEADERS, HOSTS)
 _STEPS: Final = (-3600.0, -61.0, -2.0, 2.0, 4.0, 61.0, 3600.0)
 
 
@@ -61,13 +101,14 @@ Script = tuple[Fault, ...]
 def script_of(world: World, load_until: int) -> Script:
     """Draw the script of a world."""
     random = world.kernel.random("faults")
-    kinds, weights = list(WEIGHTS), list(WEIGHTS.values())
+    theme = world.theme
+    kinds, weights = list(theme.weights), list(theme.weights.values())
     faults = []
     steps = 0
     for _ in range(random.choice((0, 1, 2, 3, 3, 4, 5, 7))):
         kind = random.choices(kinds, weights)[0]
         at = random.randint(2 * SECOND, load_until)
-        length = int(random.choice(_LENGTHS) * SECOND * (0.6 + 0.6 * random.random()))
+        length = int(random.choice(theme.lengths) * SECOND * (0.6 + 0.6 * random.random()))
         by = int(random.choice(_STEPS) * SECOND) if "step" in kind else 0
         target = random.randrange(8)
         if by and steps == 2:
@@ -108,12 +149,10 @@ class Mischief:
             case "kill daemon":
                 host.kill_daemon(min(length, 20 * SECOND))
             case "freeze daemon" if host.daemon is not None:
-                world.witness.frozen_hosts.add(host.name)
                 self._freeze(host.daemon.process, length)
             case "kill keeper":
                 host.kill_keeper()
             case "freeze keeper" if host.keeper is not None:
-                world.witness.frozen_hosts.add(host.name)
                 self._freeze(host.keeper.process, min(length, 12 * SECOND))
             case "crash host":
                 host.crash(length)

@@ -175,6 +175,7 @@ class Host:
     def crash(self, restart_after: int) -> None:
         """Power is cut: processes go, and of the disk what was not synced."""
         self.kernel.tell(self.name, "crashes")
+        self.witness.crashed(self.name)
         for process in tuple(self.processes.values()):
             self.ends(process, "gone")
         if self.daemon is not None:

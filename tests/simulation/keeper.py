@@ -31,6 +31,8 @@ class Order(NamedTuple):
     job: str
     timeout: int
     grace: int
+    # True time of the decision that it may begin.
+    ordered_at: int
 
 
 @dataclass(slots=True, eq=False)
@@ -150,6 +152,7 @@ class Keeper:
             order.fence,
             host.name,
             self._kernel.now,
+            order.ordered_at,
         )
         process = VirtualProcess(order, behavior, spawn, now)
         host.processes[order.fence] = process

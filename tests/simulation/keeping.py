@@ -44,6 +44,7 @@ class Keeping(MemoryStore):
         self._kernel = kernel
         self._witness = witness
         self._random = kernel.random("store")
+        self.checks_term = True
         # Faults: until when.
         self.full_until = -1
         self.slow_until = -1
@@ -66,6 +67,10 @@ class Keeping(MemoryStore):
         if self._kernel.now < self.ambiguous_until and self._random.random() < 0.3:
             return _AMBIGUOUS
         return _WRITTEN
+
+    def _check_term(self, term: int) -> None:
+        if self.checks_term:
+            super()._check_term(term)
 
     async def commit(self, term: int, changes: Changes) -> None:
         verdict = await Pause()

@@ -100,7 +100,7 @@ class People:
         self._random = world.kernel.random("people")
         self._kinds = kinds
         self._revisions = {kind.name: 1 for kind in kinds}
-        self._known: list[str] = []
+        self._deleted: set[str] = set()
         self._numbers = 0
         self.is_quiet = False
         self._unquieted = {kind.name for kind in kinds if kind.period}
@@ -148,7 +148,8 @@ class People:
             if isinstance(reply, RefusedError):
                 raise AssertionError(reply)
             stored = at_once(self._world.store.job(spec.key))
-            self._witness.defined_job(name, stored is not None)
+            is_stored = stored is not None or name in self._deleted
+            self._witness.defined_job(name, is_stored)
             leader = self._world.leader()
             if revision > 1 or leader is None:
                 return
@@ -165,6 +166,9 @@ class People:
         self.define(name)
 
     def delete(self, name: str) -> None:
+        self._deleted.add(name)
+        # Who defines it again has made another job.
+        self._witness.limits.pop(name, None)
         spec = spec_named(name)
         leader = self._world.leader()
         # As of the earliest instant at which the deletion may take hold.
@@ -208,7 +212,6 @@ class People:
                 return  # the job is deleted, or not there yet
             (execution_id,) = reply if isinstance(reply, tuple) else (str(reply),)
             self._witness.answered(request_id, execution_id)
-            self._known.append(execution_id)
 
         Call(self._world, make, done)
 

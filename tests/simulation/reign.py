@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.draft import Step
@@ -27,6 +27,7 @@ from jobs_grpc.controlplane.core.inputs import Beat, CloseSession, Input, OpenSe
 from jobs_grpc.controlplane.core.inputs import StreamClosed
 from jobs_grpc.controlplane.leader import loading
 from jobs_grpc.controlplane.leader.journal import Journal, NotLeadingError
+from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.leader.outboxes import (
     BeatEchoed,
     Item,
@@ -38,6 +39,7 @@ from jobs_grpc.controlplane.output.errors import OutputError
 from jobs_grpc.controlplane.output.log.plan import plan_group
 from jobs_grpc.controlplane.output.log.recovery import Place
 from jobs_grpc.controlplane.output.records import Chunk as StoredChunk
+from jobs_grpc.controlplane.rpc.push_fences import PushFences
 from jobs_grpc.controlplane.storage.store import StoreError, TermEndedError
 
 from . import talk
@@ -84,6 +86,7 @@ class Strategies:
     # How long the welcome says that a session lives, in seconds.
     session_ttl: float = talk.SESSION_SECONDS
     acknowledges_output_early: bool = False
+    checks_term: bool = True
 
 
 class OutputLogs:
@@ -92,6 +95,19 @@ class OutputLogs:
     def __init__(self) -> None:
         # By execution and attempt: the owner and its end.
         self.owners: dict[tuple[str, int], tuple[int, Place]] = {}
+
+
+class _Leadership:
+    """What the judge of output looks at."""
+
+    def __init__(self, reign: Reign) -> None:
+        self._reign = reign
+
+    @property
+    def core(self) -> Core:
+        if self._reign.core is None:
+            raise NotLeadingError
+        return self._reign.core
 
 
 class Reign:
@@ -127,8 +143,9 @@ class Reign:
         self._is_stepping = False
         self._wakes = 0
         self._streams: list[ServerStream] = []
-        self._flushing: list[StoredChunk] = []
         self._lanes: list[tuple[ServerStream, StoredChunk]] = []
+        leader = cast("Leader", _Leadership(self))
+        self.fences = PushFences(leader, store, lambda _refused: None)
         self._after(self._random.randint(20_000, 400_000), self._begin_term)
 
     @property
@@ -411,12 +428,16 @@ class ServerStream:
             self._over()
 
     def _push(self, message: talk.OutputChunk) -> None:
+        reign = self._reign
         try:
             chunk = talk.chunk_of(message.chunk)
         except OutputError:
             self.send(talk.OutputBroken())
+            return
+        if at_once(reign.fences.admit(chunk)):
+            reign.take_output(self, chunk)
         else:
-            self._reign.take_output(self, chunk)
+            self.send(talk.OutputAck(chunk.fence, 0, True))
 
     def _write_soon(self) -> None:
         self._reign._after(self._reign._random.randint(5, 300), self._write)

@@ -99,6 +99,8 @@ class Spawn:
     fence: int
     host: str
     started_at: int
+    # When its worker decided that it may begin.
+    ordered_at: int = 0
     # "exit", "signal", "timeout", "cancel"; "swept" by a later keeper, "gone" with its host.
     how: str = ""
     code: int = 0
@@ -106,6 +108,8 @@ class Spawn:
     printed: bytearray = field(default_factory=bytearray)
     # The record of its end is on its host's disk, and that disk lives.
     is_recorded: bool = False
+    # A power cut came before the leader had its output: what is missing was declared.
+    is_cut_short: bool = False
 
 
 class Witness:
@@ -134,12 +138,12 @@ class Witness:
         self.starts: dict[str, int] = defaultdict(int)
         self.stored: dict[int, bytearray] = {}
         self.kept: dict[int, int] = {}
+        # A full disk took the note of their start: their output may be left behind.
+        self.unnoted: set[int] = set()
         self.slots: dict[str, int] = {}
         self.limits: dict[str, int] = {}
         self.deliveries: dict[str, str] = {}
         self.faults: list[tuple[int, int]] = []
-        # Hosts whose processes were frozen at some time: their promises about "now" are off.
-        self.frozen_hosts: set[str] = set()
 
     @property
     def now(self) -> int:
@@ -346,10 +350,9 @@ class Witness:
             if self.starts[spawn.execution_id] > 1:
                 self.complain("I4", f"{spawn.execution_id} was started again")
         given_up = self.given_up.get(spawn.fence)
-        if given_up is not None and spawn.host not in self.frozen_hosts:
-            self.complain(
-                "I4", f"fence {spawn.fence} was started though it was given up"
-            )
+        # What was decided in time may be late (its host was frozen in between).
+        if given_up is not None and given_up < spawn.ordered_at:
+            self.complain("I4", f"fence {spawn.fence} was begun after it was given up")
         self._crowd(spawn)
 
     def _crowd(self, spawn: Spawn) -> None:
@@ -378,6 +381,14 @@ class Witness:
         spawn.how, spawn.code, spawn.ended_at = how, code, self.now
         self.living[spawn.host].remove(spawn)
         self.progress_at = self.now
+
+    def crashed(self, host: str) -> None:
+        """The power of a host is cut: pages of its disk may be lost."""
+        for spawns in self.spawns.values():
+            for spawn in spawns:
+                if spawn.host == host:
+                    kept = self.kept.get(spawn.fence, 0)
+                    spawn.is_cut_short |= kept < len(spawn.printed)
 
     # In the end -------------------------------------------------------------------------
 
@@ -435,7 +446,10 @@ class Witness:
                     self.complain("I5", f"{name} is {seen.state}, never completed")
         if last is not None and seen.state in {"succeeded", "failed", "timed_out"}:
             stored = bytes(self.stored.get(seen.fence, b""))
-            if stored != bytes(last.printed):
+            printed = bytes(last.printed)
+            if last.is_cut_short or seen.fence in self.unnoted:
+                printed = printed[: len(stored)]
+            if stored != printed:
                 words = f"{name}: {len(stored)} of {len(last.printed)} bytes of output"
                 self.complain("I8", words)
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from jobs_grpc.controlplane.core.states import IllegalMoveError
 from jobs_grpc.worker.attempts.table import IllegalEventError
 
-from .behavior import SCHEDULED, SUBMITTED, Kind, spec_named
-from .faults import Mischief, Script, script_of, shrunk
+from .behavior import KINDS, SCHEDULED, SUBMITTED, Kind, spec_named
+from .faults import SILENCE, THEMES, Mischief, Script, script_of, shrunk
 from .host import Host
 from .keeping import Keeping
 from .kernel import SECOND, Clock, Kernel
@@ -45,11 +45,13 @@ class World:
         self.witness = Witness(self.kernel)
         self.network = Network(self.kernel)
         self.store = Keeping(self.kernel, self.witness)
+        self.store.checks_term = strategies.checks_term
         self.logs = OutputLogs()
         self.strategies = strategies
         self.leader_clock = Clock(self.kernel)
         self.leaders: list[Reign] = []
         random = self.kernel.random("world")
+        self.theme = random.choice(THEMES)
         kinds = self._draw_kinds()
         for kind in kinds:
             spec = spec_named(kind.name)
@@ -59,7 +61,8 @@ class World:
         self.load_until = random.choice((15, 25, 40, 65)) * SECOND
         self.hosts = []
         self.start_leader()
-        for number in range(random.randint(1, 3)):
+        fewest = 2 if self.theme is SILENCE else 1
+        for number in range(random.randint(fewest, 3)):
             host = Host(
                 f"w{number}",
                 random.randint(1, 3),
@@ -75,6 +78,9 @@ class World:
         random = self.kernel.random("world")
         scheduled = random.sample(SCHEDULED, random.randint(1, 3))
         submitted = random.sample(SUBMITTED, random.randint(1, 3))
+        if self.theme is SILENCE:
+            scheduled = [KINDS["five"]]
+            submitted = [KINDS["long"], KINDS["long-once"]]
         return (*scheduled, *submitted)
 
     def leader(self) -> Reign | None:
@@ -103,7 +109,7 @@ class World:
 
     def heal_at(self, end: int) -> int:
         """Return when a fault ends that would end then: all do before the rest."""
-        return max(self.kernel.now, min(end, self.load_until + 20 * SECOND))
+        return max(self.kernel.now, min(end, self.load_until + 45 * SECOND))
 
     def live(self, script: Script | None) -> Script:
         """Let it all happen; return the script."""
@@ -116,8 +122,10 @@ class World:
         healed_at = max(
             [fault.at + fault.length for fault in script], default=self.load_until
         )
-        healed_at = min(healed_at, self.load_until + 20 * SECOND)
+        healed_at = min(healed_at, self.load_until + 45 * SECOND)
         healed_at = max(healed_at, self.load_until)
+        # A slow commit that began before it may take ten seconds more.
+        self.kernel.advance(healed_at + 11 * SECOND)
         while not self.is_at_rest:
             # What still runs, one after the other, is no standstill.
             progress = max(healed_at, self.witness.progress_at)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs_grpc.worker.attempts.attempt import Attempt
+from jobs_grpc.worker.attempts.attempt import Attempt, Ticket
 from jobs_grpc.worker.keeper.spool import (
     SpoolWriter,
     Stream,
@@ -343,3 +343,18 @@ async def test_whatever_breaks_every_byte_arrives_in_its_place(
         f: bytes(data) for f, data in written.items() if data
     }
     assert sorted(dock.settled) == sorted(dock.writers)
+
+
+async def test_output_that_nobody_can_name_is_not_shipped_and_holds_up_none(
+    tmp_path: Path,
+) -> None:
+    dock = Dock(tmp_path)
+    dock.write(1, b"named")
+    # The keeper knows it; the journal's note of its start went with a power cut.
+    nameless = Attempt(Ticket(2, "", 0, "", "", "", False))
+    dock.shipping.track(nameless, tmp_path / "1" / "spool")
+    dock.shipping.grown(2, 5)
+    dock.shipping.end(2, 5)
+
+    assert [chunk.fence for chunk in await dock.turns()] == [1]
+    assert 2 not in dock.shipping

@@ -27,6 +27,8 @@ the leader refuses           the rest is dropped: the attempt is not this worker
 an ack is lost               after a while without any, sending begins at the last one
 the spool is damaged         the missing bytes are replaced by a remark of that length,
                              so that every later byte keeps its offset
+the attempt has no name      a power cut took the note of its start: nobody could say
+                             whose output it is, so it is not sent, and holds up none
 ===========================  =========================================================
 """
 
@@ -162,7 +164,10 @@ class Shipping:
 
     def track(self, attempt: Attempt, spool: Path) -> None:
         """Ship what is, and what will be, in this spool. Harmless to repeat."""
-        if attempt.fence not in self._outputs:
+        if not attempt.ticket.execution_id:
+            # The leader would have to refuse the whole stream, again and again.
+            log.warning("the output of attempt %d has no name", attempt.fence)
+        elif attempt.fence not in self._outputs:
             self._outputs[attempt.fence] = _Output(attempt, spool)
 
     def grown(self, fence: int, size: int) -> None:
