@@ -113,7 +113,10 @@ def behavior_of(seed: int, kind: Kind, execution_id: str, attempt: int) -> Behav
     signal = "SEGV" if 24 <= draw[1] < 32 else ""
     dying = -1 if draw[2] < 32 else draw[2] * 4_000
     prints = tuple(
-        (duration * number // 4, b"%d of %s/%d\n" % (number, execution_id[:6].encode(), attempt))
+        (
+            duration * number // 4,
+            b"%d of %s/%d\n" % (number, execution_id[:6].encode(), attempt),
+        )
         for number in range(draw[3] % 4)
     )
     return Behavior(duration, exit_code, signal, dying, prints)

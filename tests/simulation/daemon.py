@@ -626,4 +626,3 @@ class WorkerStream:
         self._daemon.shipping.remind()
         self._daemon.write_soon()
         self._daemon.after(_BEAT, self._beat)
-

@@ -108,7 +108,9 @@ def script_of(world: World, load_until: int) -> Script:
     for _ in range(random.choice((0, 1, 2, 3, 3, 4, 5, 7))):
         kind = random.choices(kinds, weights)[0]
         at = random.randint(2 * SECOND, load_until)
-        length = int(random.choice(theme.lengths) * SECOND * (0.6 + 0.6 * random.random()))
+        length = int(
+            random.choice(theme.lengths) * SECOND * (0.6 + 0.6 * random.random())
+        )
         by = int(random.choice(_STEPS) * SECOND) if "step" in kind else 0
         target = random.randrange(8)
         if by and steps == 2:

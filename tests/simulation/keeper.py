@@ -273,4 +273,3 @@ class Keeper:
             for fence, kept in self._kept.items()
         ]
         host.keeper_synced = len(host.keeper_disk)
-

@@ -81,7 +81,9 @@ def _skip_silently(core: Core) -> None:
     decider: Any = core._decider
     start = decider._start
 
-    def sometimes(draft: Draft, schedule: Schedule, due: int, *more: Any, **named: Any) -> None:
+    def sometimes(
+        draft: Draft, schedule: Schedule, due: int, *more: Any, **named: Any
+    ) -> None:
         if due // 1_000_000 % 7 != 3:
             start(draft, schedule, due, *more, **named)
 

@@ -7,6 +7,7 @@ commit ends the term, and the next one is built from the store by the real loadi
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from functools import lru_cache
@@ -23,8 +24,13 @@ from jobs_grpc.controlplane.core.effects import (
     StartGranted,
     StartRefused,
 )
-from jobs_grpc.controlplane.core.inputs import Beat, CloseSession, Input, OpenSession
-from jobs_grpc.controlplane.core.inputs import StreamClosed
+from jobs_grpc.controlplane.core.inputs import (
+    Beat,
+    CloseSession,
+    Input,
+    OpenSession,
+    StreamClosed,
+)
 from jobs_grpc.controlplane.leader import loading
 from jobs_grpc.controlplane.leader.journal import Journal, NotLeadingError
 from jobs_grpc.controlplane.leader.leader import Leader
@@ -173,10 +179,8 @@ class Reign:
             # The transaction was on its way already.
             step, core = self._committing[0], self.core
             if core is not None and step.changes and not self._store.is_full:
-                try:
+                with contextlib.suppress(StoreError):
                     self._store.write(core.term, step.changes)
-                except StoreError:
-                    pass
         if self._commit is not None:
             self._commit.close()
         self._kernel.kill(self.process)
@@ -514,4 +518,3 @@ class ServerStream:
                 reign.put(StreamClosed(self._session_id, self._outbox.stream))
             except NotLeadingError:
                 return
-

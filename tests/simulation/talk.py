@@ -132,7 +132,9 @@ class OutputBroken(NamedTuple):
     """The stream of output ended alone: its disk is full."""
 
 
-Heard = Welcome | HeartbeatAck | Leases | Cancels | Acks | GoAway | OutputAck | OutputBroken
+Heard = (
+    Welcome | HeartbeatAck | Leases | Cancels | Acks | GoAway | OutputAck | OutputBroken
+)
 
 
 def held_of(attempt: Attempt) -> Held:

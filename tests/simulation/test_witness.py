@@ -46,9 +46,7 @@ class History:
         delivery: str = "at_most_once",
         request: str = "",
     ) -> Seen:
-        seen = Seen(
-            name, "a-job", delivery, schedule, due, "pending", self.kernel.now
-        )
+        seen = Seen(name, "a-job", delivery, schedule, due, "pending", self.kernel.now)
         self.witness.created(seq, seen, request)
         return seen
 

@@ -119,7 +119,15 @@ class Network:
 class Wire:
     """A stream: two ends and what is on its way."""
 
-    __slots__ = ("_clear_at", "_generation", "_held", "_network", "host", "leader", "worker")
+    __slots__ = (
+        "_clear_at",
+        "_generation",
+        "_held",
+        "_network",
+        "host",
+        "leader",
+        "worker",
+    )
 
     def __init__(
         self, network: Network, host: str, worker: Process, leader: Process
@@ -199,7 +207,9 @@ class Wire:
         end = self.leader if direction == "up" else self.worker
         at = max(kernel.now + self._network.delay(), self._clear_at[direction])
         self._clear_at[direction] = at
-        kernel.after(at - kernel.now, end.process, self._arrive, end, direction, message)
+        kernel.after(
+            at - kernel.now, end.process, self._arrive, end, direction, message
+        )
 
     def _arrive(self, end: End, direction: str, message: Any) -> None:
         if self._clear_at[direction] < 0 or not end.is_open:

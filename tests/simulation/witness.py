@@ -176,7 +176,9 @@ class Witness:
             self.complain("I7", f"request {request_id} is {known} and {execution_id}")
         self.acked[execution_id] = self.now
         if execution_id not in self.executions:
-            self.complain("I7", f"execution {execution_id} was acknowledged, not stored")
+            self.complain(
+                "I7", f"execution {execution_id} was acknowledged, not stored"
+            )
 
     def cancel_asked(self, execution_id: str) -> None:
         seen = self.executions.get(execution_id)
@@ -320,7 +322,9 @@ class Witness:
         if fence in self.given_up:
             return
         if seen is None or (seen.fence == fence and seen.over_at is None):
-            self.complain("I7", f"result {fence} was acknowledged before it was durable")
+            self.complain(
+                "I7", f"result {fence} was acknowledged before it was durable"
+            )
 
     def output_kept(self, fence: int, offset: int) -> None:
         """An acknowledgement of output leaves the leader."""
