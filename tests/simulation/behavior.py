@@ -28,6 +28,9 @@ class Kind(NamedTuple):
     longest: float = 2.0
     # How many of its executions schedules may have at work at once.
     limit: int = 1
+    # How often an attempt that failed is tried again, and how many of 256 do fail.
+    retries: int = 0
+    failing: int = 24
 
 
 _ONCE: Final = {"delivery": "at_most_once"}
@@ -74,6 +77,28 @@ SUBMITTED: Final[tuple[Kind, ...]] = (
     Kind("again", {**_AGAIN, "cancel": {"grace": "1s"}}, longest=12.0),
     Kind("long", {**_AGAIN, "cancel": {"grace": "2s"}}, longest=90.0),
     Kind("long-once", {**_ONCE}, longest=90.0),
+    Kind(
+        "stubborn",
+        {**_AGAIN, "retry": {"delays": ["1s", "3s"]}},
+        longest=4.0,
+        retries=2,
+        failing=150,
+    ),
+    Kind(
+        "careful",
+        {
+            **_ONCE,
+            "retry": {
+                "max_retries": 3,
+                "backoff": "exponential",
+                "initial": "500ms",
+                "on": ["exit_code", "timeout", "signal"],
+            },
+        },
+        longest=6.0,
+        retries=3,
+        failing=150,
+    ),
     Kind("hasty", {**_AGAIN, "timeout": "3s"}, longest=5.0),
 )
 KINDS: Final = {kind.name: kind for kind in (*SCHEDULED, *SUBMITTED)}
@@ -109,8 +134,8 @@ def behavior_of(seed: int, kind: Kind, execution_id: str, attempt: int) -> Behav
     text = f"{seed}/{execution_id}/{attempt}"
     draw = blake2b(text.encode(), digest_size=16).digest()
     duration = 1_000 + int(kind.longest * SECOND * (draw[0] / 255) ** 2)
-    exit_code = 3 if draw[1] < 24 else 0
-    signal = "SEGV" if 24 <= draw[1] < 32 else ""
+    exit_code = 3 if draw[1] < kind.failing else 0
+    signal = "SEGV" if draw[1] >= 248 else ""
     dying = -1 if draw[2] < 32 else draw[2] * 4_000
     prints = tuple(
         (

@@ -55,8 +55,7 @@ class VirtualShipping(Shipping):
             output = self._queue.popleft()
             output.is_queued = False
             if output.reader is None:
-                view = self._daemon.spool_view(output.fence, output.sent)
-                output.reader = view  # type: ignore[assignment]
+                output.reader = self._daemon.spool_view(output.fence, output.sent)
             chunks = self._read(output)
             self._enqueue(output)
             if chunks:
@@ -426,7 +425,7 @@ class Daemon:
         if self.process.is_alive and self._keeper is not None:
             self.after(self._random.randint(100, 20_000), self._open_keeper)
 
-    def to_keeper(self, request: Callable[[Any], object]) -> bool:
+    def to_keeper(self, request: Callable[[Any], Any]) -> bool:
         """Send a request; False if the socket is broken already."""
         keeper = self._keeper
         if keeper is None or not keeper.process.is_alive:

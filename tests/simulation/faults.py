@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .kernel import SECOND, Process
 
 if TYPE_CHECKING:
+    from .host import Host
     from .world import World
 
 # How often each fault is drawn, against the others.
@@ -31,6 +32,10 @@ WEIGHTS: Final = {
     "step host": 1,
     "disk full": 1,
 }
+_AT_THE_LEADER: Final = frozenset(
+    {kind for kind in WEIGHTS if "leader" in kind or "store" in kind} | {"take over"}
+)
+_CUTS: Final = {"cut": {"up", "down"}, "cut up": {"up"}, "cut down": {"down"}}
 # Pauses, cuts: mostly around the limits that matter (15 s keepalive, 35 s sessions).
 _LENGTHS: Final = (0.5, 2.0, 9.0, 20.0, 40.0, 60.0)
 
@@ -88,7 +93,7 @@ class Fault(NamedTuple):
 
     def __str__(self) -> str:
         words = f"{self.at / SECOND:9.3f} s  {self.kind}"
-        if "leader" not in self.kind and "store" not in self.kind:
+        if self.kind not in _AT_THE_LEADER:
             words += f" of host {self.target}"
         if self.by:
             return f"{words} by {self.by / SECOND:+g} s"
@@ -135,11 +140,18 @@ class Mischief:
         self._kernel.tell("fault", str(fault))
         world = self._world
         end = world.heal_at(self._kernel.now + fault.length)
-        if "leader" in fault.kind or "store" in fault.kind or "take" in fault.kind:
+        length = end - self._kernel.now
+        if fault.kind in _AT_THE_LEADER:
             # New terms and reloaded cores need their moment too.
             world.witness.fault(self._kernel.now, end + 10 * SECOND)
-        length = end - self._kernel.now
-        host = world.hosts[fault.target % len(world.hosts)]
+            self._break_leader(fault, length)
+        else:
+            host = world.hosts[fault.target % len(world.hosts)]
+            self._break_host(fault, host, length)
+
+    def _break_leader(self, fault: Fault, length: int) -> None:
+        world = self._world
+        end = self._kernel.now + length
         match fault.kind:
             case "kill leader":
                 world.kill_leader(min(length, 8 * SECOND))
@@ -148,6 +160,17 @@ class Mischief:
             case "take over":
                 self._freeze(world.leaders[-1].process, length)
                 world.start_leader()
+            case "store full":
+                world.store.full_until = end
+            case "store slow":
+                world.store.slow_until = end
+            case "store ambiguous":
+                world.store.ambiguous_until = end
+            case _:
+                world.leader_clock.offset += fault.by
+
+    def _break_host(self, fault: Fault, host: Host, length: int) -> None:
+        match fault.kind:
             case "kill daemon":
                 host.kill_daemon(min(length, 20 * SECOND))
             case "freeze daemon" if host.daemon is not None:
@@ -158,26 +181,17 @@ class Mischief:
                 self._freeze(host.keeper.process, min(length, 12 * SECOND))
             case "crash host":
                 host.crash(length)
-            case "cut" | "cut up" | "cut down":
-                ways = {"cut": {"up", "down"}}.get(fault.kind, {fault.kind[4:]})
-                world.network.cut(host.name, ways)
-                self._kernel.after(length, None, world.network.heal, host.name)
             case "reset":
-                world.network.reset(host.name)
-            case "store full":
-                world.store.full_until = end
-            case "store slow":
-                world.store.slow_until = end
-            case "store ambiguous":
-                world.store.ambiguous_until = end
-            case "step leader":
-                world.leader_clock.offset += fault.by
+                self._world.network.reset(host.name)
             case "step host":
                 host.clock.offset += fault.by
             case "disk full":
-                host.full_until = end
+                host.full_until = self._kernel.now + length
+            case _ if fault.kind in _CUTS:
+                self._world.network.cut(host.name, _CUTS[fault.kind])
+                self._kernel.after(length, None, self._world.network.heal, host.name)
             case _:
-                pass  # what it wanted to break is down already
+                pass  # what it wanted to freeze is down already
 
     def _freeze(self, process: Process, length: int) -> None:
         if process.is_alive and not process.is_frozen:

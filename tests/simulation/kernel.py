@@ -12,7 +12,7 @@ SECOND: Final = 1_000_000
 # 2026-03-02T12:00:00Z, a Monday.
 NOON: Final = 1_772_452_800 * SECOND
 
-Action = Callable[..., None]
+Action = Callable[..., Any]
 
 
 class Process:

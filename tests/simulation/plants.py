@@ -13,10 +13,9 @@ from jobs_grpc.controlplane.core.draft import Draft, Step
 from jobs_grpc.controlplane.core.execution import Execution
 from jobs_grpc.controlplane.core.live import Schedule, Session
 from jobs_grpc.controlplane.core.states import State
-from jobs_grpc.controlplane.leader import loading
 from jobs_grpc.controlplane.leader.journal import Journal
 
-from .reign import Strategies
+from .reign import Strategies, built_core
 
 
 class Plant(NamedTuple):
@@ -44,7 +43,7 @@ class TellsFirst(Strategies):
 
 def _altered(alter: Callable[[Core], None]) -> Any:
     def build(*args: Any, **named: Any) -> Core:
-        core = loading.build_core(*args, **named)
+        core = built_core(*args, **named)
         alter(core)
         return core
 
@@ -54,7 +53,7 @@ def _altered(alter: Callable[[Core], None]) -> Any:
 class _Sticky(dict[int, Execution]):
     """Fences that were given up are still found."""
 
-    def pop(self, key: int, default: Any = None) -> Any:  # type: ignore[override]
+    def pop(self, key: int, default: Any = None) -> Any:
         return self.get(key, default)
 
 

@@ -8,7 +8,6 @@ commit ends the term, and the next one is built from the store by the real loadi
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Coroutine, Iterable
 from functools import lru_cache
 from typing import Any, Final, cast
@@ -31,6 +30,7 @@ from jobs_grpc.controlplane.core.inputs import (
     OpenSession,
     StreamClosed,
 )
+from jobs_grpc.controlplane.core.rows import ActiveState
 from jobs_grpc.controlplane.leader import loading
 from jobs_grpc.controlplane.leader.journal import Journal, NotLeadingError
 from jobs_grpc.controlplane.leader.leader import Leader
@@ -41,6 +41,7 @@ from jobs_grpc.controlplane.leader.outboxes import (
     Outboxes,
     SentAway,
 )
+from jobs_grpc.controlplane.leader.specs import spec_from_json
 from jobs_grpc.controlplane.output.errors import OutputError
 from jobs_grpc.controlplane.output.log.plan import plan_group
 from jobs_grpc.controlplane.output.log.recovery import Place
@@ -53,11 +54,6 @@ from .keeping import Keeping, Pause, at_once
 from .kernel import SECOND, Clock, Kernel, Process, Signal
 from .wire import Wire
 from .witness import Witness
-
-logging.getLogger("jobs_grpc").setLevel(logging.CRITICAL)
-
-# The same few documents are read at every restart of every world.
-loading.spec_from_json = lru_cache(maxsize=256)(loading.spec_from_json)
 
 _RENEW_EVERY: Final = 5 * SECOND
 _LONGEST_SLEEP: Final = SECOND
@@ -84,11 +80,25 @@ class Reply:
         self._answer(error)
 
 
+# The same few documents are read at every restart of every world.
+_spec_from_json = lru_cache(maxsize=256)(spec_from_json)
+
+
+def built_core(state: ActiveState, *, term: int, now: int) -> Core:
+    """Return what the real loading makes of the store; documents are parsed once."""
+    parts: Any = loading
+    original, parts.spec_from_json = parts.spec_from_json, _spec_from_json
+    try:
+        return loading.build_core(state, term=term, now=now)
+    finally:
+        parts.spec_from_json = original
+
+
 class Strategies:
     """Where a plant may put its bug; the product's own as they are."""
 
     journal: type[Journal] = Journal
-    build_core: Callable[..., Core] = staticmethod(loading.build_core)
+    build_core: Callable[..., Core] = staticmethod(built_core)
     # How long the welcome says that a session lives, in seconds.
     session_ttl: float = talk.SESSION_SECONDS
     acknowledges_output_early: bool = False
@@ -460,45 +470,48 @@ class ServerStream:
 
     def _messages(self, items: Iterable[Item]) -> Iterable[talk.Heard]:
         """Group them as the service does: the order is its own."""
-        reign = self._reign
-        granted: list[int] = []
-        refused: list[int] = []
-        finished: list[int] = []
         leases: list[LeaseGranted] = []
         cancels: list[tuple[int, str]] = []
+        acks = talk.Acks([], [], [])
         for item in items:
             match item:
                 case LeaseGranted():
                     leases.append(item)
                 case StartGranted():
-                    granted.append(item.fence)
+                    acks.granted.append(item.fence)
                 case StartRefused():
-                    refused.append(item.fence)
+                    acks.refused.append(item.fence)
                 case ResultKept():
-                    finished.append(item.fence)
+                    acks.finished.append(item.fence)
                 case CancelWanted():
                     cancels.append((item.fence, item.reason))
-                case SessionWelcomed():
-                    yield talk.Welcome(
-                        item.session_id,
-                        reign.core.term if reign.core is not None else 0,
-                        reign._strategies.session_ttl,
-                        dict(item.verdicts),
-                    )
-                case BeatEchoed():
-                    yield talk.HeartbeatAck(item.sequence)
-                case SentAway():
-                    yield talk.GoAway(item.after)
-                case SessionGone():
-                    yield talk.GoAway(0.0)
                 case _:
-                    pass
+                    yield self._message_of(item)
         if leases:
             yield talk.Leases([talk.lease_of(one) for one in leases])
         if cancels:
             yield talk.Cancels(cancels)
-        if granted or refused or finished:
-            yield talk.Acks(finished, refused, granted)
+        if any(acks):
+            yield acks
+
+    def _message_of(
+        self, item: SessionWelcomed | SessionGone | BeatEchoed | SentAway
+    ) -> talk.Heard:
+        match item:
+            case SessionWelcomed():
+                core = self._reign.core
+                return talk.Welcome(
+                    item.session_id,
+                    0 if core is None else core.term,
+                    self._reign._strategies.session_ttl,
+                    dict(item.verdicts),
+                )
+            case BeatEchoed():
+                return talk.HeartbeatAck(item.sequence)
+            case SentAway():
+                return talk.GoAway(item.after)
+            case SessionGone():
+                return talk.GoAway(0.0)
 
     def _closed(self) -> None:
         """The stream has ended on the other side, or nobody answers there."""

@@ -113,9 +113,9 @@ class Cancels(NamedTuple):
 
 
 class Acks(NamedTuple):
-    finished: Sequence[int]
-    refused: Sequence[int]
-    granted: Sequence[int]
+    finished: list[int]
+    refused: list[int]
+    granted: list[int]
 
 
 class GoAway(NamedTuple):

@@ -36,6 +36,7 @@ from .kernel import SECOND, Kernel
 FINAL: Final = frozenset(
     {"succeeded", "failed", "timed_out", "cancelled", "lost", "skipped"}
 )
+COMPLETED: Final = frozenset({"succeeded", "failed", "timed_out"})
 # A due time may be decided so much later than it names, without any fault.
 WINDOW: Final = 2 * SECOND
 # So long after a fault its traces are still explained by it.
@@ -111,6 +112,13 @@ class Spawn:
     # A power cut came before the leader had its output: what is missing was declared.
     is_cut_short: bool = False
 
+    @property
+    def has_failed(self) -> bool:
+        """It has ended by itself or by its timeout, and not well."""
+        return self.how in {"signal", "timeout"} or (
+            self.how == "exit" and self.code > 0
+        )
+
 
 class Witness:
     """Sees, and complains."""
@@ -135,7 +143,9 @@ class Witness:
         self.defined: set[str] = set()
         self.spawns: dict[int, list[Spawn]] = defaultdict(list)
         self.living: dict[str, list[Spawn]] = defaultdict(list)
-        self.starts: dict[str, int] = defaultdict(int)
+        self.processes_of: dict[str, list[Spawn]] = defaultdict(list)
+        # Jobs that retry, and how often.
+        self.retries: dict[str, int] = {}
         self.stored: dict[int, bytearray] = {}
         self.kept: dict[int, int] = {}
         # A full disk took the note of their start: their output may be left behind.
@@ -347,17 +357,23 @@ class Witness:
         if seen is None or self.by_fence.get(spawn.fence) is not seen:
             self.complain("I15", f"process {spawn.fence} runs, nothing explains it")
         self.spawns[spawn.fence].append(spawn)
-        self.starts[spawn.execution_id] += 1
         if len(self.spawns[spawn.fence]) > 1:
             self.complain("I4", f"fence {spawn.fence} was started twice")
         if seen is not None and seen.delivery == "at_most_once":
-            if self.starts[spawn.execution_id] > 1:
-                self.complain("I4", f"{spawn.execution_id} was started again")
+            self._begin_once(spawn)
+        self.processes_of[spawn.execution_id].append(spawn)
         given_up = self.given_up.get(spawn.fence)
         # What was decided in time may be late (its host was frozen in between).
         if given_up is not None and given_up < spawn.ordered_at:
             self.complain("I4", f"fence {spawn.fence} was begun after it was given up")
         self._crowd(spawn)
+
+    def _begin_once(self, spawn: Spawn) -> None:
+        """Only a job that retries begins again, and only after a failure that is known."""
+        earlier = self.processes_of[spawn.execution_id]
+        may_retry = spawn.job in self.retries
+        if any(not (may_retry and one.has_failed) for one in earlier):
+            self.complain("I4", f"{spawn.execution_id} was started again")
 
     def _crowd(self, spawn: Spawn) -> None:
         here = self.living[spawn.host]
@@ -444,11 +460,8 @@ class Witness:
         spawns = self.spawns.get(seen.fence, [])
         last = spawns[-1] if spawns else None
         self._verdict(name, seen, last)
-        if seen.delivery == "at_least_once" and not seen.cancel_wanted:
-            if seen.state not in {"succeeded", "failed", "timed_out"}:
-                if not seen.is_dead_letter:
-                    self.complain("I5", f"{name} is {seen.state}, never completed")
-        if last is not None and seen.state in {"succeeded", "failed", "timed_out"}:
+        self._completed(name, seen)
+        if last is not None and seen.state in COMPLETED:
             stored = bytes(self.stored.get(seen.fence, b""))
             printed = bytes(last.printed)
             if last.is_cut_short or seen.fence in self.unnoted:
@@ -456,6 +469,16 @@ class Witness:
             if stored != printed:
                 words = f"{name}: {len(stored)} of {len(last.printed)} bytes of output"
                 self.complain("I8", words)
+
+    def _completed(self, name: str, seen: Seen) -> None:
+        if seen.cancel_wanted or seen.is_dead_letter:
+            return
+        if seen.delivery == "at_least_once" and seen.state not in COMPLETED:
+            self.complain("I5", f"{name} is {seen.state}, never completed")
+        failures = sum(one.has_failed for one in self.processes_of[seen.id])
+        is_failure = seen.state in {"failed", "timed_out"}
+        if is_failure and failures <= self.retries.get(seen.job, 0):
+            self.complain("I5", f"{name} is {seen.state} after {failures} failures")
 
     def _verdict(self, name: str, seen: Seen, last: Spawn | None) -> None:
         did = "nothing" if last is None else last.how
@@ -469,6 +492,10 @@ class Witness:
             "skipped": {"nothing"},
             "lost": {"swept", "gone", "nothing", *({did} if last else ())},
         }[seen.state]
+        if seen.state == "cancelled" and seen.job in self.retries:
+            fits |= {"failed", "signal", "timeout"}  # it waited for its next attempt
+        if seen.state == "cancelled" and not seen.cancel_wanted:
+            self.complain("I6", f"{name} is cancelled, and nobody asked for it")
         if did not in fits:
             self.complain("I6", f"{name} is {seen.state}, its process: {did}")
         if (
@@ -478,9 +505,9 @@ class Witness:
             and did not in {"swept", "gone"}
         ):
             self.complain("I6", f"{name} is lost, but its host knows that it {did}")
-        if seen.state == "failed" and last is not None and last.how == "exit":
-            if seen.exit_code != last.code:
-                self.complain("I6", f"{name}: exit {seen.exit_code}, not {last.code}")
+        code = last.code if last is not None and did == "failed" else seen.exit_code
+        if seen.state == "failed" and seen.exit_code != code:
+            self.complain("I6", f"{name}: exit {seen.exit_code}, not {code}")
 
     def _conclude_spawn(self, fence: int, spawn: Spawn, healed_at: int) -> None:
         over = self.given_up.get(fence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -56,6 +57,8 @@ class World:
         for kind in kinds:
             spec = spec_named(kind.name)
             self.witness.deliveries[kind.name] = spec.delivery.value
+            if kind.retries:
+                self.witness.retries[kind.name] = kind.retries
             if kind.period:
                 self.witness.limits[kind.name] = kind.limit
         self.load_until = random.choice((15, 25, 40, 65)) * SECOND
@@ -162,6 +165,8 @@ def simulate(
     world = World(seed, strategies or Strategies())
     witness = world.witness
     done: Script = script or ()
+    heard = logging.root.manager.disable
+    logging.disable()
     try:
         done = world.live(script)
     except (
@@ -175,6 +180,8 @@ def simulate(
     ) as error:
         done = script if script is not None else script_of_seed(seed)
         witness.complain("crash", f"{type(error).__name__}: {error}")
+    finally:
+        logging.disable(heard)
     return Verdict(
         seed,
         done,
@@ -182,7 +189,7 @@ def simulate(
         world.kernel.events,
         witness.violations,
         world.kernel.story,
-        sum(witness.starts.values()),
+        sum(map(len, witness.spawns.values())),
     )
 
 
