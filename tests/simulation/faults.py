@@ -51,7 +51,7 @@ MIXED: Final = Theme(WEIGHTS)
 # Hosts that are silent for longer than their sessions live, while long work goes on.
 SILENCE: Final = Theme(
     {"cut": 4, "freeze daemon": 4, "crash host": 1, "kill leader": 1, "reset": 1},
-    (20.0, 40.0, 50.0, 60.0),
+    (20.0, 40.0, 60.0, 80.0),
 )
 LEADERS: Final = Theme(
     {

@@ -15,6 +15,7 @@ from jobs_grpc.controlplane.core.live import Schedule, Session
 from jobs_grpc.controlplane.core.states import State
 from jobs_grpc.controlplane.leader.journal import Journal
 
+from .faults import LEADERS, MIXED, SILENCE, Theme
 from .reign import Strategies, built_core
 
 
@@ -23,6 +24,8 @@ class Plant(NamedTuple):
 
     strategies: type[Strategies]
     breaks: frozenset[str]
+    # The worlds in which it shows soonest.
+    theme: Theme = MIXED
 
 
 class _TellsFirst(Journal):
@@ -99,11 +102,13 @@ def _run_again(core: Core) -> None:
     executions: Any = core._executions
     take_back_well = executions.take_back
 
-    def take_back(draft: Draft, execution: Execution, reason: str) -> None:
+    def take_back(
+        draft: Draft, execution: Execution, reason: str, **named: Any
+    ) -> None:
         if execution.state is State.CANCELLING:
-            take_back_well(draft, execution, reason)
+            take_back_well(draft, execution, reason, **named)
         else:
-            executions.release(draft, execution, reason)
+            executions._again.release(draft, execution, reason, may_have_begun=False)
 
     executions.take_back = take_back
 
@@ -134,12 +139,14 @@ class IgnoresLaterTerms(Strategies):
 
 PLANTS: Final = {
     "effects before the commit": Plant(TellsFirst, frozenset({"I7"})),
-    "fence check dropped": Plant(BelievesAnyFence, frozenset({"I10", "I6"})),
+    "fence check dropped": Plant(BelievesAnyFence, frozenset({"I10", "I6"}), SILENCE),
     "cursor without decision": Plant(MovesTheCursorAlone, frozenset({"I2"})),
-    "lost run again at most once": Plant(RunsLostOnesAgain, frozenset({"I4"})),
-    "worker trusts longer than the leader": Plant(TrustsTooLong, frozenset({"I4"})),
-    "output acknowledged before durable": Plant(
-        AcknowledgesOutputEarly, frozenset({"I8"})
+    "lost run again at most once": Plant(RunsLostOnesAgain, frozenset({"I4"}), SILENCE),
+    "worker trusts longer than the leader": Plant(
+        TrustsTooLong, frozenset({"I4"}), SILENCE
     ),
-    "later terms ignored": Plant(IgnoresLaterTerms, frozenset({"I10"})),
+    "output acknowledged before durable": Plant(
+        AcknowledgesOutputEarly, frozenset({"I8"}), LEADERS
+    ),
+    "later terms ignored": Plant(IgnoresLaterTerms, frozenset({"I10"}), LEADERS),
 }

@@ -335,7 +335,7 @@ class Reign:
     def take_output(self, stream: ServerStream, chunk: StoredChunk) -> None:
         """A chunk arrived; a group of them is written and synced together."""
         if not self._lanes:
-            self._after(self._random.randint(500, 20_000), self._store_output)
+            self._after(10 * self._store.delay(), self._store_output)
         self._lanes.append((stream, chunk))
         if self._strategies.acknowledges_output_early:
             stream.send(talk.OutputAck(chunk.fence, chunk.end, False))

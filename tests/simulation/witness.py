@@ -476,7 +476,8 @@ class Witness:
         if seen.delivery == "at_least_once" and seen.state not in COMPLETED:
             self.complain("I5", f"{name} is {seen.state}, never completed")
         failures = sum(one.has_failed for one in self.processes_of[seen.id])
-        is_failure = seen.state in {"failed", "timed_out"}
+        has_begun = bool(self.spawns.get(seen.fence))
+        is_failure = seen.state in {"failed", "timed_out"} and has_begun
         if is_failure and failures <= self.retries.get(seen.job, 0):
             self.complain("I5", f"{name} is {seen.state} after {failures} failures")
 
@@ -486,7 +487,7 @@ class Witness:
             did = "succeeded" if last is not None and last.code == 0 else "failed"
         fits = {
             "succeeded": {"succeeded"},
-            "failed": {"failed", "signal"},
+            "failed": {"failed", "signal", *(() if seen.token else {"nothing"})},
             "timed_out": {"timeout"},
             "cancelled": {"cancel", "nothing"},
             "skipped": {"nothing"},

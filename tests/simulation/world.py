@@ -10,7 +10,7 @@ from jobs_grpc.controlplane.core.states import IllegalMoveError
 from jobs_grpc.worker.attempts.table import IllegalEventError
 
 from .behavior import KINDS, SCHEDULED, SUBMITTED, Kind, spec_named
-from .faults import SILENCE, THEMES, Mischief, Script, script_of, shrunk
+from .faults import SILENCE, THEMES, Mischief, Script, Theme, script_of, shrunk
 from .host import Host
 from .keeping import Keeping
 from .kernel import SECOND, Clock, Kernel
@@ -41,7 +41,9 @@ class Verdict:
 class World:
     """Everything there is, put together from a seed."""
 
-    def __init__(self, seed: int, strategies: Strategies) -> None:
+    def __init__(
+        self, seed: int, strategies: Strategies, theme: Theme | None = None
+    ) -> None:
         self.kernel = Kernel(seed)
         self.witness = Witness(self.kernel)
         self.network = Network(self.kernel)
@@ -52,7 +54,7 @@ class World:
         self.leader_clock = Clock(self.kernel)
         self.leaders: list[Reign] = []
         random = self.kernel.random("world")
-        self.theme = random.choice(THEMES)
+        self.theme = theme or random.choice(THEMES)
         kinds = self._draw_kinds()
         for kind in kinds:
             spec = spec_named(kind.name)
@@ -82,7 +84,7 @@ class World:
         scheduled = random.sample(SCHEDULED, random.randint(1, 3))
         submitted = random.sample(SUBMITTED, random.randint(1, 3))
         if self.theme is SILENCE:
-            scheduled = [KINDS["five"]]
+            scheduled = [KINDS["five"], KINDS["second"]]
             submitted = [KINDS["long"], KINDS["long-once"]]
         return (*scheduled, *submitted)
 
@@ -160,9 +162,10 @@ def simulate(
     *,
     script: Script | None = None,
     strategies: Strategies | None = None,
+    theme: Theme | None = None,
 ) -> Verdict:
     """Make the world of a seed, let it live, judge it."""
-    world = World(seed, strategies or Strategies())
+    world = World(seed, strategies or Strategies(), theme)
     witness = world.witness
     done: Script = script or ()
     heard = logging.root.manager.disable
@@ -178,7 +181,7 @@ def simulate(
         IllegalMoveError,
         IllegalEventError,
     ) as error:
-        done = script if script is not None else script_of_seed(seed)
+        done = script if script is not None else script_of_seed(seed, theme)
         witness.complain("crash", f"{type(error).__name__}: {error}")
     finally:
         logging.disable(heard)
@@ -193,19 +196,24 @@ def simulate(
     )
 
 
-def script_of_seed(seed: int) -> Script:
+def script_of_seed(seed: int, theme: Theme | None) -> Script:
     """Return the script that a seed draws."""
-    world = World(seed, Strategies())
+    world = World(seed, Strategies(), theme)
     return script_of(world, world.load_until)
 
 
-def reduced(verdict: Verdict, strategies: Strategies | None = None) -> Verdict:
+def reduced(
+    verdict: Verdict,
+    strategies: Strategies | None = None,
+    theme: Theme | None = None,
+) -> Verdict:
     """Return the same failure with as few faults as it takes."""
     wanted = verdict.violations[0].invariant
 
-    def fails(script: Script) -> bool:
-        again = simulate(verdict.seed, script=script, strategies=strategies)
-        return any(one.invariant == wanted for one in again.violations)
+    def live(script: Script) -> Verdict:
+        return simulate(verdict.seed, script=script, strategies=strategies, theme=theme)
 
-    script = shrunk(verdict.script, fails)
-    return simulate(verdict.seed, script=script, strategies=strategies)
+    def fails(script: Script) -> bool:
+        return any(one.invariant == wanted for one in live(script).violations)
+
+    return live(shrunk(verdict.script, fails))

@@ -632,9 +632,38 @@ def test_a_worker_that_is_not_sure_leaves_a_lost_run_lost(stage: Stage) -> None:
     assert stage.statistics().failure_count == 1
 
 
-def test_a_lost_run_that_still_runs_is_to_be_ended(stage: Stage) -> None:
+def test_a_lost_run_that_still_runs_goes_on_to_its_end(stage: Stage) -> None:
     id_, fence = lost_run(stage)
+    session = stage.connect(held=[Held(fence=fence, phase="running")])
+    assert stage.verdicts() == {fence: "adopt"}
+    assert stage.row(id_).state == "lost"
+    stage.end(session, fence)
+    assert stage.row(id_).state == "succeeded"
+
+
+def test_a_lost_run_of_another_worker_is_to_be_ended(stage: Stage) -> None:
+    _, fence = lost_run(stage)
+    stage.connect("w2", held=[Held(fence=fence, phase="running")])
+    assert stage.verdicts() == {fence: "cancel"}
+
+
+def test_a_run_that_was_lost_while_it_was_being_cancelled_is_to_be_ended(
+    stage: Stage,
+) -> None:
+    id_, session, fence = started(stage)
+    cancel(stage, id_)
+    stage.live_through(SILENCE)
+    assert stage.row(id_).state == "lost"
     session = stage.connect(held=[Held(fence=fence, phase="running")])
     assert stage.verdicts() == {fence: "cancel"}
     stage.end(session, fence, Move.CANCEL)
     assert stage.row(id_).state == "cancelled"
+
+
+def test_a_lost_run_that_was_never_begun_has_failed(stage: Stage) -> None:
+    id_, fence = lost_run(stage)
+    session = stage.connect(held=[Held(fence=fence, phase="leased")])
+    assert stage.verdicts() == {fence: "cancel"}
+    stage.end(session, fence, Move.CANCEL, never_began=True, error="trust ran out")
+    row = stage.row(id_)
+    assert (row.state, row.error) == ("failed", "it was never begun: trust ran out")

@@ -66,6 +66,16 @@ def _explained(execution: Execution, result: Result) -> Result:
     return result._replace(error=error)
 
 
+def _never_begun(execution: Execution, result: Result) -> Result:
+    """Return the truth about a lost attempt that turns out never to have begun.
+
+    It is cancelled only if somebody asked for that.
+    """
+    if execution.cancel_reason:
+        return result
+    return result._replace(move=Move.FAIL, error=f"it was never begun: {result.error}")
+
+
 class Executions:
     """The executions of a term."""
 
@@ -214,6 +224,8 @@ class Executions:
     def finish(self, draft: Draft, execution: Execution, result: Result) -> None:
         """Take the result of the current attempt, or of a lost one."""
         waits_on = execution.state in {State.PENDING, State.RUNNING}
+        if result.never_began and execution.state is State.LOST:
+            result = _never_begun(execution, result)
         if result.never_began and waits_on:
             reason = "the worker did not begin it"
             self._again.release(

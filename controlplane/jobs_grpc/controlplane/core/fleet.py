@@ -8,6 +8,7 @@ hello, entry by entry, and each entry gets a verdict:
 |---|---|---|
 | leased, starting, running | its lease | adopt, and the session takes it over |
 | the same | its lease, cancel wanted | cancel |
+| starting, running | lost, by this worker | adopt: it stays lost until its result comes |
 | the same | unknown or superseded | cancel |
 | finished | its lease, or lost | send the result |
 | finished | unknown: its end is committed | forget |
@@ -215,8 +216,10 @@ class Fleet:
                     self._note_stale(draft, session, entry.fence, "finished")
                 continue
             if execution is None or not mine:
-                verdicts.append((entry.fence, "cancel"))
-                self._note_stale(draft, session, entry.fence, entry.phase)
+                verdict = "adopt" if self._may_end(session, entry) else "cancel"
+                verdicts.append((entry.fence, verdict))
+                if verdict == "cancel":
+                    self._note_stale(draft, session, entry.fence, entry.phase)
                 continue
             kept.add(entry.fence)
             self._adopt(draft, session, execution, entry, verdicts)
@@ -229,6 +232,20 @@ class Fleet:
                     was_held=False,
                 )
         return tuple(verdicts)
+
+    def _may_end(self, session: Session, entry: Held) -> bool:
+        """Return whether this is a lost attempt that may go on to its end.
+
+        A silence is no failure of the job: what nobody was given instead is left alone,
+        and its late result resolves the execution.
+        """
+        lost = self._live.lost.get(entry.fence)
+        return (
+            lost is not None
+            and lost.worker_id == session.worker_id
+            and not lost.cancel_reason
+            and entry.phase != "leased"
+        )
 
     def _adopt(
         self,
