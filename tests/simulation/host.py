@@ -32,6 +32,9 @@ class SpoolView:
     def __init__(self, spool: Spool | None, offset: int) -> None:
         self._spool = spool
         self._offset = offset
+        # Virtual output stays far below its limit: nothing is dropped of it.
+        self.kept = None
+        self.holes: list[range] = []
 
     def __iter__(self) -> Iterator[Frame]:
         if self._spool is None:

@@ -46,6 +46,7 @@ from jobs_grpc.controlplane.output.errors import OutputError
 from jobs_grpc.controlplane.output.log.plan import plan_group
 from jobs_grpc.controlplane.output.log.recovery import Place
 from jobs_grpc.controlplane.output.records import Chunk as StoredChunk
+from jobs_grpc.controlplane.output.records import Piece
 from jobs_grpc.controlplane.rpc.push_fences import PushFences
 from jobs_grpc.controlplane.storage.store import StoreError, TermEndedError
 
@@ -356,6 +357,7 @@ class Reign:
             plan = plan_group(chunks[0].key, chunks, fence=owner, tail=tail)
             self._logs.owners[place] = (plan.fence, plan.end)
             for piece in plan.pieces:
+                assert isinstance(piece, Piece)
                 self._witness.output_stored(plan.fence, piece.offset, piece.data)
             for ack in plan.acks:
                 if not ack.refused:

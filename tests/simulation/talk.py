@@ -212,4 +212,5 @@ def chunk_of(piece: ShippedChunk) -> Chunk:
         offset=piece.offset,
         time_us=piece.time_us,
         data=piece.data,
+        dropped=piece.dropped,
     )

@@ -215,6 +215,8 @@ class Witness:
                 decision.decided_at,
                 decision.until,
             )
+        for extended in changes.extended:
+            self.extended(extended.schedule_id, extended.due_at, extended.until)
         for row in changes.created:
             delivery = self.deliveries.get(row.job, "")
             seen = Seen(
@@ -253,6 +255,12 @@ class Witness:
     ) -> None:
         """A decision became durable `late` after its due time."""
         self._decided(schedule_id, due, execution_id, due + late, None)
+
+    def extended(self, schedule_id: str, due: int, until: int) -> None:
+        """A record of due times that start nothing speaks of more of them."""
+        if self.decided.get((schedule_id, due)) != "":
+            self.complain("I2", f"{schedule_id} at {due} has no record to extend")
+        self.ranges[schedule_id].append((due, until))
 
     def created(self, seq: int, seen: Seen, request_id: str = "") -> None:
         """An execution became durable."""
@@ -438,15 +446,19 @@ class Witness:
     def _conclude_rule(self, rule: Rule, leader_now: int) -> None:
         until = leader_now - WINDOW if rule.until is None else rule.until
         due = rule.since - rule.since % rule.period + rule.period
-        ranges = self.ranges[rule.schedule_id]
+        # Of an extended record the last word counts.
+        ranges = tuple(dict(self.ranges[rule.schedule_id]).items())
         missed = 0
         first = due
         while due < until:
-            if (rule.schedule_id, due) not in self.decided and not any(
-                start <= due <= end for start, end in ranges
-            ):
-                first = first if missed else due
-                missed += 1
+            decided = self.decided.get((rule.schedule_id, due))
+            if not decided:
+                is_recorded = any(start <= due <= end for start, end in ranges)
+                if decided is None and not is_recorded:
+                    first = first if missed else due
+                    missed += 1
+            elif any(start <= due <= end for start, end in ranges):
+                self.complain("I1", f"{rule.schedule_id} at {due} started and skipped")
             due += rule.period
         if missed:
             words = f"{rule.schedule_id}: {missed} due times undecided from {first} on"
