@@ -33,6 +33,7 @@ from jobs_grpc.jobfile.parameter import (
     parameter_values,
 )
 from jobs_grpc.jobfile.part.body import body_complaints, implied_type
+from jobs_grpc.jobfile.part.breaker import Breaker
 from jobs_grpc.jobfile.part.complaint import Complaint, complaints, joined
 from jobs_grpc.jobfile.part.names import STANDALONE
 from jobs_grpc.jobfile.part.part import plain, stated
@@ -183,6 +184,12 @@ class JobDocument(JobKeys):
         return ()
 
     @property
+    def breakers(self) -> tuple[Breaker, ...]:
+        """The circuit breakers that runs of the job have to pass."""
+        assert isinstance(self.breaker, tuple)
+        return self.breaker
+
+    @property
     def timeout_us(self) -> int:
         """The longest run time of one attempt, in microseconds."""
         return microseconds(self.timeout)
@@ -249,6 +256,8 @@ class JobDocument(JobKeys):
         if self.schedule:
             one = len(self.schedule) == 1
             form["schedule"] = plain(self.schedule[0] if one else self.schedule)
+        if len(self.breakers) == 1:
+            form["breaker"] = plain(self.breakers[0])
         return form
 
     def canonical_json(self) -> str:

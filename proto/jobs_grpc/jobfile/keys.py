@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from jobs_grpc.jobfile.parameter import Parameters
 from jobs_grpc.jobfile.part.body import TYPES
+from jobs_grpc.jobfile.part.breaker import Breakers
 from jobs_grpc.jobfile.part.complaint import complain
 from jobs_grpc.jobfile.part.concurrency import Concurrency
 from jobs_grpc.jobfile.part.fallback import Fallback
@@ -28,7 +29,6 @@ from jobs_grpc.jobfile.part.names import (
 from jobs_grpc.jobfile.part.pending import (
     NOT_YET,
     PendingArtifacts,
-    PendingBreaker,
     PendingNotifications,
     PendingRetention,
     PendingSteps,
@@ -357,6 +357,16 @@ class JobKeys(BaseModel):
             )
         ),
     ] = None
+    breaker: Annotated[
+        Breakers,
+        Field(
+            description=(
+                "When the job, or a dependency of it, is left alone because it keeps "
+                "failing: {failures: 5, open_for: 60s}, {name: orders-db}, or a list of "
+                "these. Default: never."
+            )
+        ),
+    ] = ()
     cancel: Annotated[
         Cancel,
         Field(
@@ -380,7 +390,6 @@ class JobKeys(BaseModel):
     template: Annotated[PendingText | None, Field(description=_PENDING)] = None
     steps: Annotated[PendingSteps, Field(description=_PENDING)] = None
     user: Annotated[PendingText | None, Field(description=_PENDING)] = None
-    breaker: Annotated[PendingBreaker | None, Field(description=_PENDING)] = None
     artifacts: Annotated[PendingArtifacts | None, Field(description=_PENDING)] = None
     notifications: Annotated[
         PendingNotifications | None, Field(description=_PENDING)

@@ -121,7 +121,7 @@ class Again:
         session = self._live.sessions.get(execution.session_id)
         if session is not None and not session.let_go(execution):
             session = None
-        if execution.gates:
+        if execution.spec.is_gated:
             self._waiting.limits.leave(execution, session)
 
     def _leave_attempt(self, draft: Draft, execution: Execution) -> None:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from .breakers import Breaker
 from .deciding import Decider
 from .definitions import Definitions, job_name
 from .draft import Draft, Step
@@ -33,22 +34,26 @@ from .inputs import (
     EndPauses,
     Explain,
     Input,
+    ListBreakers,
     OpenSession,
     PurgeDeadLetters,
     PutSchedule,
     Reports,
+    ResetBreaker,
     RunAgain,
     SetJobEnabled,
     SetScheduleEnabled,
     StreamClosed,
     Submission,
     Submit,
+    TripBreaker,
 )
 from .job import JobKey, ScheduleSpec
 from .live import Job, Live, Schedule, Sequence, Session
 from .overlap import settle
 from .pauses import Pause, Pauses
 from .pausing import Pausing
+from .rows import BreakerRow
 from .schedule_object import ScheduleObject
 from .schedule_objects import ScheduleObjects
 from .states import State
@@ -81,6 +86,7 @@ class Core:
         self._executions.on_counted = self._pausing.note_end
         self._fleet = Fleet(self.live, self._executions, self.waiting)
         self._explainer = Explainer(self.live, self.waiting, self._executions.holds)
+        self._breakers = self.waiting.limits.breakers
         self._is_new = True
         # Workers with a stream and perhaps a free slot, in the order of their turn.
         self._turns: deque[Session] = deque()
@@ -98,6 +104,9 @@ class Core:
             PurgeDeadLetters: self._executions.follow_ups.purge,
             Cancel: self._cancel,
             Explain: self._explain,
+            ListBreakers: self._list_breakers,
+            TripBreaker: self._trip_breaker,
+            ResetBreaker: self._reset_breaker,
             OpenSession: self._open_session,
             Beat: self._fleet.beat,
             StreamClosed: self._fleet.close_stream,
@@ -119,6 +128,7 @@ class Core:
                     settle(draft, self._executions.holds, job)
             self.zones.note(draft, len(self.timeline))
             self._is_new = False
+        self._breakers.come_due(self.live, now)
         self._decider.advance(draft)
         self._executions.come_due(draft)
         self._fleet.watch(draft)
@@ -129,6 +139,7 @@ class Core:
                 draft.replies.append(error)
         self._place(draft)
         self.timeline.alarms.ended(draft.statistics.values())
+        self._breakers.note(draft, self.live)
         return draft.freeze(self._wake_at())
 
     def require_job(self, key: JobKey) -> Job:
@@ -166,6 +177,10 @@ class Core:
         """Take over a pause of an earlier term, before the first step."""
         self._pausing.restore(pause)
 
+    def restore_breaker(self, row: BreakerRow) -> None:
+        """Take over a circuit breaker of an earlier term, before the executions."""
+        self._breakers.restore(Breaker.of_row(row))
+
     def restore_execution(self, execution: Execution, now: int) -> None:
         """Take over an execution of an earlier term, before the first step."""
         if execution.state is State.LOST:
@@ -188,6 +203,8 @@ class Core:
         for execution in tuple(job.active.values()) if job else ():
             if execution.hold is not None:
                 self._executions.cancel(draft, execution, "the job was deleted")
+        if job is not None:
+            self._breakers.drop_job(job.spec, draft.now)
         self._definitions.delete(draft, request)
         if job is not None:
             self._pausing.forget_job(draft, job)
@@ -255,6 +272,18 @@ class Core:
         execution = self.live.executions.get(request.execution_id)
         return None if execution is None else self._explainer.explain(execution)
 
+    def _list_breakers(
+        self, _draft: Draft, request: ListBreakers
+    ) -> tuple[BreakerRow, ...]:
+        found = self._breakers.visible(self.live, request.namespace)
+        return tuple(one.row() for one in found)
+
+    def _trip_breaker(self, draft: Draft, request: TripBreaker) -> BreakerRow:
+        return self._breakers.trip(self.live, draft.now, request).row()
+
+    def _reset_breaker(self, draft: Draft, request: ResetBreaker) -> BreakerRow:
+        return self._breakers.reset(self.live, draft.now, request).row()
+
     def _open_session(self, draft: Draft, hello: OpenSession) -> str:
         session = self._fleet.open(draft, hello)
         if not session.has_turn:
@@ -300,6 +329,7 @@ class Core:
             self.timeline.alarms.next_due(),
             self.pauses.next_end() if self.pauses else None,
             self._executions.next_due(),
+            self._breakers.next_due(),
         )
         return min((time for time in times if time is not None), default=None)
 

@@ -14,6 +14,7 @@ from .effects import Fact, Message
 from .execution import Execution, Result
 from .rows import (
     AttemptRow,
+    BreakerRow,
     Changes,
     CountRow,
     CursorRow,
@@ -95,6 +96,7 @@ class Draft:
     workers: dict[str, WorkerRow] = field(default_factory=dict)
     counts: dict[str, CountRow] = field(default_factory=dict)
     meta: list[MetaRow] = field(default_factory=list)
+    breakers: list[BreakerRow] = field(default_factory=list)
 
     def note_created(self, execution: Execution) -> None:
         self.created[execution.seq] = execution
@@ -194,6 +196,7 @@ class Draft:
             workers=tuple(self.workers.values()),
             counts=tuple(self.counts.values()),
             meta=tuple(self.meta),
+            breakers=tuple(self.breakers),
         )
         return Step(
             changes=changes,

@@ -216,6 +216,17 @@ class SessionEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerMoved:
+    """A circuit breaker has changed its state; `until` is when an open one is tried."""
+
+    namespace: str
+    name: str
+    state: str
+    reason: str
+    until: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReportRefused:
     """A worker spoke of an attempt that is not, or no longer, its own."""
 
@@ -239,5 +250,6 @@ Fact = (
     | SessionOpened
     | SessionDisconnected
     | SessionEnded
+    | BreakerMoved
     | ReportRefused
 )

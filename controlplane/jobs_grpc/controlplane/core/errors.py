@@ -7,6 +7,7 @@
     ├── WorkspaceNotFoundError
     ├── PauseNotFoundError
     ├── AmbiguousIdError
+    ├── BreakerNotFoundError
     ├── NotRunningError
     ├── NotRetryableError
     ├── ScheduleNotFoundError
@@ -54,6 +55,10 @@ class PauseNotFoundError(RefusedError):
 
 class AmbiguousIdError(RefusedError):
     """A prefix names more than one execution."""
+
+
+class BreakerNotFoundError(RefusedError):
+    """No circuit breaker of that name in that namespace."""
 
 
 class NotRunningError(RefusedError):

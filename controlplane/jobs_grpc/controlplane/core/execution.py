@@ -13,7 +13,7 @@ from .rows import AttemptRow, CreatedRow, EndedRow, MovedRow
 from .states import Move, Phase, State, after
 
 if TYPE_CHECKING:
-    from .limits import Gate
+    from .gates import Gate
 
 # One step of priority is worth this much waiting (µs): a waiting execution of priority 5
 # passes a new one of priority 1 after forty minutes, so none starves.
@@ -94,7 +94,7 @@ class Execution:
     cancel_reason: str = ""
     # Set while it is kept out of the waiting lines.
     hold: Hold | None = None
-    # What it has to pass before it can be leased: see `limits`. Not stored; found anew.
+    # What it has to pass before it can be leased: see `gates`. Not stored; found anew.
     gates: tuple[Gate, ...] = ()
     # The gates that it was parked at since it began to wait, and since when.
     parked: dict[str, int] | None = None

@@ -82,6 +82,7 @@ class Executions:
     def __init__(self, live: Live, waiting: Waiting) -> None:
         self._live = live
         self._waiting = waiting
+        self._limits = waiting.limits
         self.holds = Holds(waiting)
         # Hears of the end of every execution of a job that counts failures in a row.
         self.on_counted: Callable[[Draft, Job, Execution], None] = (
@@ -132,7 +133,7 @@ class Executions:
         if job is not None:
             job.active[execution.seq] = execution
         if execution.spec.is_gated:
-            self._waiting.limits.introduce(execution)
+            self._limits.introduce(execution)
         if execution.is_leased:
             self._live.by_fence[execution.fence] = execution
         elif execution.hold is not None:
@@ -172,8 +173,8 @@ class Executions:
         execution.worker = session.worker
         execution.leased_at = draft.now
         session.take(execution)
-        if execution.gates:
-            self._waiting.limits.enter(execution, session)
+        if execution.spec.is_gated:
+            self._limits.enter(execution, session)
         self._live.by_fence[execution.fence] = execution
         draft.note_moved(execution)
         draft.messages.append(
@@ -226,6 +227,8 @@ class Executions:
         waits_on = execution.state in {State.PENDING, State.RUNNING}
         if result.never_began and execution.state is State.LOST:
             result = _never_begun(execution, result)
+        if waits_on:
+            self._limits.breakers.judge(execution, result, draft.now)
         if result.never_began and waits_on:
             reason = "the worker did not begin it"
             self._again.release(
@@ -251,6 +254,9 @@ class Executions:
         """
         is_leased = execution.phase is Phase.LEASED
         never_began = is_leased and not execution.may_run_twice
+        if execution.phase is Phase.STARTED:
+            lost = Result(move=Move.LOSE, finished_at=draft.now)
+            self._limits.breakers.judge(execution, lost, draft.now)
         if execution.state is State.CANCELLING and never_began:
             result = Result(move=Move.CANCEL, finished_at=draft.now)
             self._end(draft, execution, _explained(execution, result))
@@ -321,7 +327,7 @@ class Executions:
         self._again.drop_lease(execution)
         self.holds.drop(draft, execution)
         if execution.gates:
-            self._waiting.limits.forget(execution)
+            self._limits.forget(execution)
         self._live.executions.pop(execution.id, None)
         if was_lost:
             self._live.lost.pop(execution.fence, None)

@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from jobs_grpc.schedule import format_instant
 
 from .execution import Execution
+from .gates import Entry, waits
 from .holding import Holds
-from .limits import Entry, waits
+from .limits import Key
 from .live import Live, Session
 from .overlap import OVERLAP
 from .reasons import NAMED, Cause, Reason, ids, listed
 from .rows import ExecutionRow
 from .states import Phase, State
-from .waiting import Waiting, has_room, is_eligible
+from .waiting import Waiting, is_eligible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ class Explainer:
     def _waits(self, execution: Execution) -> tuple[list[Reason], str, Iterable[Entry]]:
         gates = [gate for gate in execution.gates if gate.is_shut(execution)]
         if gates:
-            reasons = [gate.reason(execution) for gate in gates]
+            reasons = [gate.explain(execution) for gate in gates]
             return reasons, f"the line for {gates[0].title}", gates[0].waiting()
         queue = self._waiting.queues[execution.queue]
         entries = (
@@ -150,25 +151,46 @@ class Explainer:
                 holders=ids(lease for one in ready for lease in one.leases.values()),
                 workers=_names(ready),
             )
-        full = [one for one in free if not has_room(one, execution)]
-        if len(full) == len(free):
-            name = execution.gates[0].title
-            return Reason(
-                cause=Cause.CONCURRENCY,
-                text=f"every worker that has a free slot has as many runs of {name} as"
-                " one worker may have",
-                holders=ids(
-                    lease
-                    for one in full
-                    for lease in one.leases.values()
-                    if lease.scope == execution.scope
-                ),
-                workers=_names(full),
-            )
+        limits = self._waiting.limits
+        if not any(limits.admits(one, execution) for one in free):
+            return self._refused_by_all(execution, free)
         return Reason(
             cause=Cause.NEXT,
             text="it waits for its turn: a slot is free",
             workers=_names(free),
+        )
+
+    def _refused_by_all(
+        self, execution: Execution, sessions: Sequence[Session]
+    ) -> Reason:
+        """Say what is counted for each worker, and speaks against each of these."""
+        breakers = [
+            breaker
+            for one in sessions
+            for breaker in self._waiting.limits.breakers.on_worker(
+                execution.spec, one.worker
+            )
+            if breaker.is_shut(execution)
+        ]
+        if breakers:
+            return Reason(
+                cause=Cause.BREAKER,
+                text="; ".join(one.describe().text for one in breakers[:NAMED]),
+                workers=_names(sessions),
+                until=min((o.until for o in breakers if o.until), default=None),
+            )
+        key = next(one for one in execution.gates if isinstance(one, Key))
+        return Reason(
+            cause=Cause.CONCURRENCY,
+            text=f"every worker that has a free slot has as many runs of {key.title} as"
+            " one worker may have",
+            holders=ids(
+                lease
+                for one in sessions
+                for lease in one.leases.values()
+                if lease.scope == execution.scope
+            ),
+            workers=_names(sessions),
         )
 
 
@@ -190,7 +212,11 @@ def _on_worker(execution: Execution) -> Reason:
 def _later(execution: Execution) -> Reason:
     until = execution.scheduled_for
     if execution.state is State.RETRYING:
+        if execution.retry is not None:
+            until = execution.retry.due_at
         text = f"it is tried again at {format_instant(until)}"
+        if execution.attempt:
+            text += f", after attempt {execution.attempt}"
         return Reason(cause=Cause.RETRY, text=text, until=until)
     text = f"it is to start at {format_instant(until)}"
     return Reason(cause=Cause.SCHEDULED, text=text, until=until)

@@ -90,8 +90,9 @@ class Fleet:
             )
             self._live.sessions[session.id] = session
             self._live.sessions_by_worker[session.worker_id] = session
+            self._waiting.limits.breakers.attach(session)
         session.take(execution)
-        if execution.gates:
+        if execution.spec.is_gated:
             self._waiting.limits.enter(execution, session)
 
     def open(self, draft: Draft, hello: OpenSession) -> Session:
@@ -108,6 +109,7 @@ class Fleet:
             self._live.sessions[session.id] = session
             self._live.sessions_by_worker[session.worker_id] = session
         session.worker = hello.worker
+        self._waiting.limits.breakers.attach(session)
         session.labels = hello.labels
         session.slots = hello.slots
         session.functions = frozenset(hello.functions)

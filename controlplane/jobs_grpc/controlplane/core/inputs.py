@@ -176,6 +176,35 @@ class Explain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListBreakers:
+    """Which circuit breakers are there? Changes nothing; answers `tuple[BreakerRow, ...]`.
+
+    Those of a namespace, and those of all workers.
+    """
+
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TripBreaker:
+    """Open a circuit breaker, until an instant or until it is reset; answers its row."""
+
+    namespace: str
+    name: str
+    reason: str
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetBreaker:
+    """Close a circuit breaker; answers its row."""
+
+    namespace: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """An attempt that a worker still holds. `phase`: leased, starting, running, finished."""
 
@@ -265,6 +294,9 @@ Input = (
     | PurgeDeadLetters
     | Cancel
     | Explain
+    | ListBreakers
+    | TripBreaker
+    | ResetBreaker
     | OpenSession
     | Beat
     | StreamClosed

@@ -69,6 +69,27 @@ class Concurrency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerPolicy:
+    """When a circuit breaker opens, and for how long; see `breakers`."""
+
+    # Of the dependency that it stands for; "" stands for the job itself.
+    name: str = ""
+    # It opens after so many failures in a row, the first no longer than `window` ago,
+    failures: int = 5
+    window: int = 300_000_000
+    # or when this many percent of the last `of` attempts in the window failed; 0 is off.
+    percent: int = 0
+    of: int = 20
+    open_for: int = 60_000_000
+    # It closes after so many probes succeeded.
+    successes: int = 3
+    # Only these count as failures; none means that all do.
+    exit_codes: frozenset[int] = frozenset()
+    # Each worker has one of its own.
+    per_worker: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What a worker is to do, complete: no placeholder is left in it."""
 
@@ -155,12 +176,13 @@ class JobSpec:
     slots: int = 1
     concurrency: Concurrency | None = None
     fallback: Fallback | None = None
+    breakers: tuple[BreakerPolicy, ...] = ()
     # Some text of the work has placeholders; else `work` is ready as it is.
     is_templated: bool = field(init=False)
     key: JobKey = field(init=False)
     # Executions of equal places can go to the same workers.
     place: Place = field(init=False)
-    # Executions of equal lines, and of no gate, wait together.
+    # Executions of equal lines wait together, if nothing is counted for each worker.
     line: tuple[Place, int] = field(init=False)
     # An execution has to pass gates: see `limits`.
     is_gated: bool = field(init=False)
@@ -180,7 +202,8 @@ class JobSpec:
         object.__setattr__(self, "line", (place, self.slots))
         follows = self.retry is not None or self.fallback is not None
         object.__setattr__(self, "has_follow_ups", follows)
-        object.__setattr__(self, "is_gated", self.concurrency is not None)
+        is_gated = self.concurrency is not None or bool(self.breakers)
+        object.__setattr__(self, "is_gated", is_gated)
 
 
 class UnresolvedError(Exception):

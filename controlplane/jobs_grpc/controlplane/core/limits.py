@@ -1,14 +1,4 @@
-"""Gates: what keeps an execution waiting though a worker could take it.
-
-A gate is a concurrency key that is full, or a circuit breaker that is open. An execution
-whose gate is shut must not stand at the head of its line, where it would block those
-behind it: it is **parked** at the gate, and comes back into its line when the gate opens.
-
-    line (heap) ──head, gate shut──► parked at the gate ──gate opens──► line
-
-A gate that opens for one more lets one of each line out, since it does not know which line
-a worker will serve next; those that come too late are parked again. So an opening costs
-as much as there are lines that share the gate, however many wait at it.
+"""How much may run at once: concurrency keys, and which gates an execution has to pass.
 
 Nothing here counts on its own: who holds a key are the leased executions themselves, so
 a key cannot leak.
@@ -16,89 +6,18 @@ a key cannot leak.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .breakers import Breaker
+from .circuits import Breakers, breaker_key
+from .gates import Gate
 from .job import STANDALONE, KeyName, UnresolvedError, key_name
 from .reasons import NAMED, Cause, Reason, ids, listed
-from .states import Phase, State
 
 if TYPE_CHECKING:
     from .execution import Execution
     from .live import Session
-
-# Due time aged by priority, number, execution: the least goes first.
-Entry = tuple[int, int, "Execution"]
-
-
-def waits(execution: Execution) -> bool:
-    """Whether an entry of a heap still counts: it may have ended while it stood there."""
-    return (
-        execution.state is State.PENDING
-        and execution.phase is Phase.NONE
-        and execution.hold is None
-    )
-
-
-@dataclass(slots=True, eq=False)
-class Gate:
-    """Where executions are parked, by the line that they came from."""
-
-    parked: dict[object, list[Entry]] = field(default_factory=dict)
-
-    def is_shut(self, execution: Execution) -> bool:
-        """Whether this execution may not pass now."""
-        raise NotImplementedError
-
-    @property
-    def title(self) -> str:
-        """What it is, for people."""
-        raise NotImplementedError
-
-    def reason(self, execution: Execution) -> Reason:
-        """Why it is shut for an execution."""
-        raise NotImplementedError
-
-    def lets_all_out(self) -> bool:
-        """Whether everybody may go when it opens, not only the first of each line."""
-        return False
-
-    def enter(self, execution: Execution) -> None:
-        """An execution has passed: it is leased."""
-
-    def leave(self, execution: Execution) -> None:
-        """It is leased no more, or it ended before it was."""
-
-    def park(self, line: object, execution: Execution) -> None:
-        entry = (execution.order, execution.seq, execution)
-        heapq.heappush(self.parked.setdefault(line, []), entry)
-
-    def waiting(self) -> Iterator[Entry]:
-        """Yield all that are parked here, in no order."""
-        for heap in self.parked.values():
-            yield from (entry for entry in heap if waits(entry[2]))
-
-    def let_out(self) -> list[Execution]:
-        """Take out who may go now."""
-        out: list[Execution] = []
-        everybody = self.lets_all_out()
-        for line, heap in tuple(self.parked.items()):
-            while heap:
-                execution = heap[0][2]
-                if waits(execution):
-                    if self.is_shut(execution):
-                        break
-                    out.append(execution)
-                    heapq.heappop(heap)
-                    if not everybody:
-                        break
-                else:
-                    heapq.heappop(heap)
-            if not heap:
-                del self.parked[line]
-        return out
 
 
 @dataclass(slots=True, eq=False)
@@ -111,8 +30,6 @@ class Key(Gate):
 
     name: KeyName = ("", "", "")
     holders: dict[int, Execution] = field(default_factory=dict)
-    # How many live executions know this key.
-    members: int = 0
 
     @property
     def title(self) -> str:
@@ -122,7 +39,7 @@ class Key(Gate):
         job = name if workspace == STANDALONE else f"{workspace}/{name}"
         return f"the concurrency of job {job}"
 
-    def reason(self, execution: Execution) -> Reason:
+    def explain(self, execution: Execution) -> Reason:
         concurrency = execution.spec.concurrency
         assert concurrency is not None
         holders = self.holders.values()
@@ -153,35 +70,59 @@ class Limits:
         # The instant of the current step.
         self.now = 0
         self.keys: dict[KeyName, Key] = {}
+        self.breakers = Breakers(self.open)
         # A set, in order.
         self.opening: dict[Gate, None] = {}
 
     def introduce(self, execution: Execution) -> None:
         """Tell an execution of a gated job which gates it has to pass."""
+        if execution.gates:
+            return
         spec = execution.spec
-        if spec.concurrency is None or execution.gates:
-            return
-        try:
-            name = key_name(spec, execution.params)
-        except UnresolvedError:
-            # It is not held back: it is refused when it is about to be leased.
-            return
-        key = self.keys.get(name)
-        if key is None:
-            key = self.keys[name] = Key(name=name)
-        key.members += 1
-        execution.gates = (key,)
-        if spec.concurrency.per_worker is not None:
-            execution.scope = name
+        gates: list[Gate] = [
+            self.breakers.of(breaker_key(spec, policy))
+            for policy in spec.breakers
+            if not policy.per_worker
+        ]
+        if spec.concurrency is not None:
+            try:
+                name = key_name(spec, execution.params)
+            except UnresolvedError:
+                # It is not held back: it is refused when it is about to be leased.
+                name = None
+            if name is not None:
+                key = self.keys.get(name)
+                if key is None:
+                    key = self.keys[name] = Key(name=name)
+                gates.append(key)
+                if spec.concurrency.per_worker is not None:
+                    execution.scope = name
+        for gate in gates:
+            gate.members += 1
+        execution.gates = tuple(gates)
 
     def forget(self, execution: Execution) -> None:
         """An execution has ended."""
         for gate in execution.gates:
-            if isinstance(gate, Key):
-                gate.members -= 1
-                if not gate.members:
+            gate.members -= 1
+            if not gate.members:
+                if isinstance(gate, Key):
                     del self.keys[gate.name]
+                elif isinstance(gate, Breaker):
+                    self.breakers.forget(gate)
         execution.gates = ()
+
+    def admits(self, session: Session, execution: Execution) -> bool:
+        """Whether nothing that is counted for each worker speaks against this one."""
+        spec = execution.spec
+        if execution.scope is not None and spec.concurrency is not None:
+            limit = spec.concurrency.per_worker
+            if limit is not None and session.held.get(execution.scope, 0) >= limit:
+                return False
+        return not any(
+            breaker.is_shut(execution)
+            for breaker in self.breakers.on_worker(spec, session.worker)
+        )
 
     def enter(self, execution: Execution, session: Session) -> None:
         """An execution has been leased to a worker."""
@@ -189,6 +130,8 @@ class Limits:
             gate.enter(execution)
             # There may be room for another one.
             self.open(gate)
+        for breaker in self.breakers.on_worker(execution.spec, session.worker):
+            breaker.enter(execution)
         scope = execution.scope
         if scope is not None:
             session.held[scope] = session.held.get(scope, 0) + 1
@@ -198,6 +141,8 @@ class Limits:
         for gate in execution.gates:
             gate.leave(execution)
             self.open(gate)
+        for breaker in self.breakers.on_worker(execution.spec, execution.worker):
+            breaker.leave(execution)
         scope = execution.scope
         if scope is not None and session is not None:
             rest = session.held.get(scope, 0) - 1
@@ -221,7 +166,3 @@ class Limits:
             if other is not gate:
                 # It may have been the one that was let out there: the next may try.
                 self.open(other)
-
-    def gates(self) -> Iterator[Gate]:
-        """Yield every gate."""
-        yield from self.keys.values()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from .breakers import Breaker, BreakerState
 from .execution import Execution
 from .job import JobKey, JobSpec, KeyName, Place, ScheduleSpec
 from .rows import JobRow, ScheduleRow, StatisticsRow
@@ -219,6 +220,8 @@ class Session:
     extra_slots: int = 0
     # How many of its leases have a concurrency key with a limit for each worker.
     held: dict[KeyName, int] = field(default_factory=dict)
+    # That of its worker, once something has happened to it.
+    breaker: Breaker | None = None
     # Its free slots are kept for the head of this line, which needs several at once.
     saving_for: WaitingClass | None = None
 
@@ -230,23 +233,38 @@ class Session:
     def free_slots(self) -> int:
         if self.stream is None:
             return 0
-        return self.slots - len(self.leases) - self.extra_slots
+        free = self.slots - len(self.leases) - self.extra_slots
+        breaker = self.breaker
+        if breaker is None or breaker.state is BreakerState.CLOSED:
+            return free
+        if breaker.state is BreakerState.OPEN or breaker.probe:
+            return 0
+        return min(free, 1)
 
     @property
     def refusal(self) -> str | None:
         """Why it is given no work; `None` if it is."""
-        return "is disconnected" if self.stream is None else None
+        if self.stream is None:
+            return "is disconnected"
+        breaker = self.breaker
+        if breaker is not None and breaker.state is not BreakerState.CLOSED:
+            return f"is left alone: {breaker.describe().text}"
+        return None
 
     def take(self, execution: Execution) -> None:
         """Hold a lease."""
         self.leases[execution.fence] = execution
         self.extra_slots += execution.spec.slots - 1
+        if self.breaker is not None:
+            self.breaker.enter(execution)
 
     def let_go(self, execution: Execution) -> bool:
         """Hold it no more; return whether it was held."""
         if self.leases.pop(execution.fence, None) is None:
             return False
         self.extra_slots -= execution.spec.slots - 1
+        if self.breaker is not None:
+            self.breaker.leave(execution)
         return True
 
 

@@ -302,6 +302,27 @@ class FailureStreakRow(NamedTuple):
     failures: int
 
 
+class BreakerRow(NamedTuple):
+    """A circuit breaker to which something has happened; see `breakers`."""
+
+    namespace: str
+    # "workspace/name"; "" where it is not a job's.
+    job: str
+    dependency: str
+    worker: str
+    state: str
+    failures: int
+    failing_since: int
+    successes: int
+    recent_json: str
+    until: int | None
+    reason: str
+    changed_at: int
+    trips: int
+    # Id of the execution that is let through.
+    probe: str
+
+
 class QueueRow(NamedTuple):
     """A waiting line with its share and its totals."""
 
@@ -363,6 +384,7 @@ class Changes:
     workers: tuple[WorkerRow, ...] = ()
     counts: tuple[CountRow, ...] = ()
     meta: tuple[MetaRow, ...] = ()
+    breakers: tuple[BreakerRow, ...] = ()
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)
@@ -441,3 +463,4 @@ class ActiveState:
     queues: tuple[QueueRow, ...] = ()
     counts: tuple[CountRow, ...] = ()
     meta: tuple[MetaRow, ...] = ()
+    breakers: tuple[BreakerRow, ...] = ()

@@ -23,8 +23,9 @@ from typing import Final
 
 from .errors import QueueNotFoundError
 from .execution import Execution
-from .job import KeyName, Place
-from .limits import Entry, Gate, Limits, waits
+from .gates import Entry, Gate, waits
+from .job import Place
+from .limits import Limits
 from .live import Session
 from .rows import QueueRow
 
@@ -38,7 +39,7 @@ _CREDIT: Final = 10 * _STRIDE
 PATIENCE: Final = 30_000_000
 
 # What the executions of a class have in common, beside their queue.
-Line = tuple[Place, int] | tuple[Place, int, KeyName]
+Line = tuple[Place, int] | tuple[Place, int, object]
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +83,7 @@ class WaitingClass:
             admitted = session.eligible[place] = is_eligible(session, place)
         if len(self.line) == 2 or not admitted:
             return admitted
-        return has_room(session, self.heap[0][2])
+        return self.limits.admits(session, self.heap[0][2])
 
 
 @dataclass(slots=True, eq=False)
@@ -136,16 +137,6 @@ def is_eligible(session: Session, place: Place) -> bool:
     )
 
 
-def has_room(session: Session, execution: Execution) -> bool:
-    """Whether a worker may hold another execution of this one's key."""
-    if execution.scope is None:
-        return True
-    concurrency = execution.spec.concurrency
-    assert concurrency is not None
-    limit = concurrency.per_worker
-    return limit is None or session.held.get(execution.scope, 0) < limit
-
-
 def shut_gate(execution: Execution) -> Gate | None:
     """Return the first gate that an execution cannot pass now."""
     for gate in execution.gates:
@@ -193,10 +184,14 @@ class Waiting:
 
     def add(self, execution: Execution) -> None:
         """Let an execution wait for a slot."""
-        line: Line = execution.spec.line
-        if execution.gates:
-            if execution.scope is not None:
-                line = (*line, execution.scope)
+        spec = execution.spec
+        line: Line = spec.line
+        if spec.is_gated:
+            if execution.scope is not None or any(
+                one.per_worker for one in spec.breakers
+            ):
+                # What is counted for each worker keeps only its own kind waiting.
+                line = (*line, (execution.scope, spec.key if spec.breakers else ""))
             gate = shut_gate(execution)
             if gate is not None:
                 self.limits.park((execution.queue, line), execution, gate)

@@ -69,6 +69,8 @@ def build_core(state: ActiveState, *, term: int, now: int, tzdata: str = "") -> 
     retries = {row.execution_seq: RetryState(*row[1:]) for row in state.retries}
     for pause in state.pauses:
         core.restore_pause(pause_of(pause))
+    for breaker in state.breakers:
+        core.restore_breaker(breaker)
     for one in state.executions:
         try:
             spec = _spec_of(one, specs, state.documents)

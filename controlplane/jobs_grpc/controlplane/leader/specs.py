@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from jobs_grpc.controlplane.core.job import (
+    BreakerPolicy,
     CatchUp,
     Concurrency,
     Delivery,
@@ -20,6 +21,7 @@ from jobs_grpc.controlplane.core.job import (
 )
 from jobs_grpc.controlplane.core.retrying import Backoff, RetryPolicy
 from jobs_grpc.jobfile import JobDocument
+from jobs_grpc.jobfile.part.breaker import Breaker
 from jobs_grpc.schedule import (
     ParsedSchedule,
     parse_duration,
@@ -70,6 +72,7 @@ def spec_of(document: JobDocument, canonical: str | None = None) -> JobSpec:
         description=document.description,
         slots=document.slots,
         concurrency=_concurrency_of(document),
+        breakers=tuple(_policy_of(one) for one in document.breakers),
     )
 
 
@@ -90,6 +93,20 @@ def _concurrency_of(document: JobDocument) -> Concurrency | None:
     if given is None:
         return None
     return Concurrency(key=given.key, max=given.limit, per_worker=given.per_worker)
+
+
+def _policy_of(breaker: Breaker) -> BreakerPolicy:
+    return BreakerPolicy(
+        name=breaker.name,
+        failures=breaker.failures,
+        window=parse_duration(breaker.window),
+        percent=breaker.percent or 0,
+        of=breaker.of,
+        open_for=parse_duration(breaker.open_for),
+        successes=breaker.successes,
+        exit_codes=frozenset(breaker.exit_codes),
+        per_worker=breaker.scope == "worker",
+    )
 
 
 def _work_of(document: JobDocument) -> Work:

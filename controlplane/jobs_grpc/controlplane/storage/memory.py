@@ -14,6 +14,7 @@ from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     AttemptRow,
+    BreakerRow,
     Changes,
     CountRow,
     DeadLetterRow,
@@ -72,6 +73,7 @@ class MemoryStore:
         self._holds: dict[int, HoldRow] = {}
         self._counts: dict[str, CountRow] = {}
         self._meta: dict[str, MetaRow] = {}
+        self._breakers: dict[tuple[str, str, str, str], BreakerRow] = {}
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
@@ -128,6 +130,7 @@ class MemoryStore:
                 for row in active
                 if row.seq in self._retries and row.finished_at is None
             ),
+            breakers=tuple(self._breakers.values()),
             holds=tuple(
                 row
                 for row in self._holds.values()
@@ -415,6 +418,9 @@ class MemoryStore:
             self._dead_letters.pop(seq, None)
         self._dead_letters.update((row.seq, row) for row in changes.dead_letters)
 
+        for breaker in changes.breakers:
+            namespace, job, dependency, worker, *_ = breaker
+            self._breakers[(namespace, job, dependency, worker)] = breaker
         for seq in changes.deleted_holds:
             self._holds.pop(seq, None)
         self._holds.update((row.seq, row) for row in changes.holds)

@@ -55,15 +55,6 @@ class Timeouts(Part):
     silence: PositiveDuration = ""
 
 
-class Breaker(Part):
-    """When a target that keeps failing is left alone."""
-
-    failures: Count = 5
-    window: PositiveDuration = "5m"
-    open_for: PositiveDuration = "60s"
-    successes: Count = 3
-
-
 class Artifacts(Part):
     """Which files are kept after a run."""
 
@@ -105,7 +96,6 @@ PendingList = Annotated[list[Any], AfterValidator(refuse), _REFUSED]
 PendingObject = Annotated[dict[str, Any], AfterValidator(refuse), _REFUSED]
 PendingSteps = Annotated[None, PlainValidator(_steps), _REFUSED]
 PendingTimeouts = Annotated[Timeouts, AfterValidator(refuse), _REFUSED]
-PendingBreaker = Annotated[Breaker, AfterValidator(refuse), _REFUSED]
 PendingArtifacts = Annotated[Artifacts, AfterValidator(refuse), _REFUSED]
 PendingNotifications = Annotated[Notifications, AfterValidator(refuse), _REFUSED]
 PendingRetention = Annotated[Retention, AfterValidator(refuse), _REFUSED]

@@ -55,6 +55,12 @@ where (job_id, revision) in (
 -- name: active_queues
 select name, weight, completed, failed from queues;
 
+-- name: active_breakers
+select
+    namespace, job, dependency, worker, state, failures, failing_since, successes,
+    recent_json, until, reason, changed_at, trips, probe
+from breakers;
+
 -- name: active_holds
 select h.seq, h.reason, h.subject, h.since from holds as h
 inner join executions as e on e.seq = h.seq

@@ -14,6 +14,7 @@ from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     AttemptRow,
+    BreakerRow,
     Changes,
     CountRow,
     DeadLetterRow,
@@ -112,6 +113,7 @@ class SqliteStore:
             failure_streaks=tuple(
                 map(FailureStreakRow._make, await fetch("active_failure_streaks"))
             ),
+            breakers=tuple(map(BreakerRow._make, await fetch("active_breakers"))),
             holds=tuple(map(HoldRow._make, await fetch("active_holds"))),
             retries=tuple(map(RetryRow._make, await fetch("active_retries"))),
             documents={(row[0], row[1]): row[2] for row in documents},

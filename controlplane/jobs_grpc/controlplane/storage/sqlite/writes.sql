@@ -153,6 +153,23 @@ on conflict (seq) do update set
     subject = excluded.subject,
     since = excluded.since;
 
+-- name: breakers
+insert into breakers (
+    namespace, job, dependency, worker, state, failures, failing_since, successes,
+    recent_json, until, reason, changed_at, trips, probe
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+on conflict (namespace, job, dependency, worker) do update set
+    state = excluded.state,
+    failures = excluded.failures,
+    failing_since = excluded.failing_since,
+    successes = excluded.successes,
+    recent_json = excluded.recent_json,
+    until = excluded.until,
+    reason = excluded.reason,
+    changed_at = excluded.changed_at,
+    trips = excluded.trips,
+    probe = excluded.probe;
+
 -- name: deleted_holds
 delete from holds where seq = $1;
 
