@@ -40,6 +40,7 @@ from support.jobs import (
     NOON,
     SECOND,
     attempt_row,
+    breaker_row,
     created_row,
     decision_row,
     ended_row,
@@ -1003,3 +1004,15 @@ async def test_facts_about_the_store_are_replaced(store: Store, term: int) -> No
     await store.commit(term, Changes(meta=(MetaRow("tzdata", "2025b"),)))
     await store.commit(term, Changes(meta=(MetaRow("tzdata", "2026a"),)))
     assert (await store.load_active()).meta == (MetaRow("tzdata", "2026a"),)
+
+
+async def test_breakers_are_kept_by_whose_they_are(store: Store) -> None:
+    term = await begin(store)
+    of_job = breaker_row(job="_standalone_/backup")
+    of_worker = breaker_row(namespace="", worker="w1")
+    here = breaker_row(dependency="db", worker="w1")
+    await store.commit(term, Changes(breakers=(of_job, of_worker, here)))
+    changed = of_job._replace(state="half_open", until=None, probe="e0001")
+    await store.commit(term, Changes(breakers=(changed,)))
+    state = await store.load_active()
+    assert set(state.breakers) == {changed, of_worker, here}

@@ -18,6 +18,7 @@ from jobs_grpc.client._version import VERSION
 from jobs_grpc.client.cli import exits
 from jobs_grpc.client.cli.main import ENTRIES, cli
 from jobs_grpc.client.cli.options import SETTINGS
+from jobs_grpc.client.records.breaker import BreakerKind, BreakerState
 from jobs_grpc.client.records.decision import DecisionOutcome, SkipReason
 from jobs_grpc.client.records.execution import (
     FINAL_STATES,
@@ -31,6 +32,7 @@ from jobs_grpc.client.records.output import OutputStream
 from jobs_grpc.client.records.pause import PauseKind, PauseMeanwhile
 from jobs_grpc.client.records.word import Word
 from jobs_grpc.v1 import (
+    breaker_service_pb2,
     execution_pb2,
     execution_service_pb2,
     fleet_service_pb2,
@@ -54,7 +56,7 @@ EXPORTED = {
     "PauseSubject", "PermissionDenied", "Queue", "QueueStatus",
     "Schedule", "ScheduleOwner", "ServerError", "ServerInfo", "SignalSent", "SkipReason", "Submission",
     "Trigger", "Unauthenticated", "Unavailable", "Usage", "Violation", "Worker",
-    "WorkerState", "Explanation", "WaitCause", "WaitReason",
+    "WorkerState", "Breaker", "BreakerKind", "BreakerState", "Explanation", "WaitCause", "WaitReason",
 }  # fmt: skip
 
 
@@ -111,6 +113,8 @@ def test_every_final_state_has_an_exit_code() -> None:
         (PauseKind, pause_pb2.PauseKind),
         (PauseMeanwhile, pause_pb2.PauseMeanwhile),
         (WaitCause, execution_service_pb2.WaitCause),
+        (BreakerState, breaker_service_pb2.BreakerState),
+        (BreakerKind, breaker_service_pb2.BreakerKind),
     ],
 )
 def test_every_word_of_the_contract_has_a_member(words: type[Word], enum: Any) -> None:

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any, Final
 
 from jobs_grpc.controlplane.core.execution import Result
+from jobs_grpc.controlplane.core.fleet_rows import BreakerRow
 from jobs_grpc.controlplane.core.inputs import (
     ApplyJobs,
     Held,
@@ -329,6 +330,26 @@ def extended_row(
         "decided_at": NOON + HOUR,
     }
     return ExtendedRow(schedule_id=schedule_id, due_at=due_at, **{**values, **fields})
+
+
+def breaker_row(**fields: Any) -> BreakerRow:
+    values: dict[str, Any] = {
+        "namespace": NAMESPACE,
+        "job": "",
+        "dependency": "",
+        "worker": "",
+        "state": "open",
+        "failures": 0,
+        "failing_since": NOON,
+        "successes": 0,
+        "recent_json": "[]",
+        "until": NOON + MINUTE,
+        "reason": "5 failures in a row",
+        "changed_at": NOON,
+        "trips": 1,
+        "probe": "",
+    }
+    return BreakerRow(**{**values, **fields})
 
 
 def queue_row(name: str = "default", **fields: Any) -> QueueRow:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from jobs_grpc.client._executions import ExecutionHandle
     from jobs_grpc.client._submission import Submission
+    from jobs_grpc.client.records.breaker import Breaker, BreakerKind, BreakerState
     from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
     from jobs_grpc.client.records.execution import (
         Attempt,
@@ -101,6 +102,7 @@ _HOME = {
     ),
     "_executions": ("ExecutionHandle",),
     "_submission": ("Submission",),
+    "records.breaker": ("Breaker", "BreakerKind", "BreakerState"),
     "records.decision": ("Decision", "DecisionOutcome", "SkipReason"),
     "records.execution": (
         "Attempt",
@@ -134,6 +136,9 @@ __all__ = [
     "Applied",
     "ApplyOutcome",
     "Attempt",
+    "Breaker",
+    "BreakerKind",
+    "BreakerState",
     "Client",
     "Conflict",
     "DeadLetter",

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from jobs_grpc.client import _convert
+from jobs_grpc.client._breakers import Breakers
 from jobs_grpc.client._dead_letters import DeadLetters
 from jobs_grpc.client._executions import ExecutionHandle, Executions
 from jobs_grpc.client._fleet import Queues, Schedules, Workers
@@ -64,6 +65,7 @@ class Client:
         self.jobs = Jobs(self._transport, self.target, self.executions, self._submitter)
         self.dead_letters = DeadLetters(self._transport, self.target)
         self.queues = Queues(self._transport)
+        self.breakers = Breakers(self._transport, self.target)
         self.workers = Workers(self._transport)
         self.pauses = Pauses(self._transport, self.target)
         self.schedules = Schedules(self._transport, self.target)

@@ -12,6 +12,7 @@ from typing import TypeVar
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from jobs_grpc.client.records.breaker import Breaker, BreakerKind, BreakerState
 from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
 from jobs_grpc.client.records.execution import (
     Execution,
@@ -41,6 +42,7 @@ from jobs_grpc.client.records.pause import (
 from jobs_grpc.client.records.server import ServerInfo
 from jobs_grpc.client.records.word import Word
 from jobs_grpc.v1 import (
+    breaker_service_pb2,
     execution_pb2,
     execution_service_pb2,
     fleet_service_pb2,
@@ -72,6 +74,8 @@ def _words(cls: type[WordT], values: Iterable[tuple[str, int]]) -> Mapping[int, 
 _STATES = _words(ExecutionState, execution_pb2.ExecutionState.items())
 _TRIGGERS = _words(Trigger, execution_pb2.Trigger.items())
 _WAIT_CAUSES = _words(WaitCause, execution_service_pb2.WaitCause.items())
+_BREAKER_STATES = _words(BreakerState, breaker_service_pb2.BreakerState.items())
+_BREAKER_KINDS = _words(BreakerKind, breaker_service_pb2.BreakerKind.items())
 _STREAMS = _words(OutputStream, execution_pb2.OutputStream.items())
 _APPLY_OUTCOMES = _words(ApplyOutcome, job_service_pb2.ApplyOutcome.items())
 _OWNERS = _words(ScheduleOwner, job_pb2.ScheduleOwner.items())
@@ -216,6 +220,23 @@ def applied(message: job_service_pb2.ApplyJobsResponse.Result) -> Applied:
         name=message.job.name,
         outcome=_APPLY_OUTCOMES.get(message.outcome, ApplyOutcome.UNRECOGNIZED),
         revision=message.revision,
+    )
+
+
+def breaker(message: breaker_service_pb2.Breaker) -> Breaker:
+    return Breaker(
+        name=message.name,
+        namespace=message.namespace,
+        kind=_BREAKER_KINDS.get(message.kind, BreakerKind.UNRECOGNIZED),
+        state=_BREAKER_STATES.get(message.state, BreakerState.UNRECOGNIZED),
+        failures=message.failures,
+        successes=message.successes,
+        until=_instant(message, "until"),
+        reason=message.reason,
+        changed_at=_instant(message, "changed_at"),
+        trips=message.trips,
+        probe=message.probe_id,
+        worker=message.worker,
     )
 
 

@@ -160,6 +160,7 @@ BY_REASON: Final[Mapping[str, type[JobsError]]] = {
     "WORKER_NOT_FOUND": NotFound,
     "WORKSPACE_NOT_FOUND": NotFound,
     "PAUSE_NOT_FOUND": NotFound,
+    "BREAKER_NOT_FOUND": NotFound,
     "AMBIGUOUS_ID": InvalidArgument,
     "NOT_RUNNING": NotRunning,
     "NOT_RETRYABLE": Conflict,

@@ -62,6 +62,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The job's document owns the schedule; change it there."""
     ERROR_REASON_PAUSE_NOT_FOUND: _ErrorReason.ValueType  # 40
     """Nothing of that kind is paused."""
+    ERROR_REASON_BREAKER_NOT_FOUND: _ErrorReason.ValueType  # 50
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. It travels as `google.rpc.ErrorInfo.reason` (the name
@@ -110,4 +111,5 @@ ERROR_REASON_SCHEDULE_OWNED: ErrorReason.ValueType  # 32
 """The job's document owns the schedule; change it there."""
 ERROR_REASON_PAUSE_NOT_FOUND: ErrorReason.ValueType  # 40
 """Nothing of that kind is paused."""
+ERROR_REASON_BREAKER_NOT_FOUND: ErrorReason.ValueType  # 50
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

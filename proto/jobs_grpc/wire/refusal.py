@@ -32,6 +32,7 @@ STATUS_OF: Final[Mapping[ErrorReason.ValueType, grpc.StatusCode]] = {
     ErrorReason.ERROR_REASON_WORKER_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     ErrorReason.ERROR_REASON_PAUSE_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     ErrorReason.ERROR_REASON_WORKSPACE_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    ErrorReason.ERROR_REASON_BREAKER_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     ErrorReason.ERROR_REASON_AMBIGUOUS_ID: grpc.StatusCode.INVALID_ARGUMENT,
     ErrorReason.ERROR_REASON_NOT_RUNNING: grpc.StatusCode.FAILED_PRECONDITION,
     ErrorReason.ERROR_REASON_NOT_RETRYABLE: grpc.StatusCode.FAILED_PRECONDITION,

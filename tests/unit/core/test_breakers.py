@@ -14,6 +14,7 @@ from jobs_grpc.controlplane.core.breakers import (
 )
 from jobs_grpc.controlplane.core.effects import BreakerMoved
 from jobs_grpc.controlplane.core.errors import BreakerNotFoundError
+from jobs_grpc.controlplane.core.fleet_rows import BreakerRow
 from jobs_grpc.controlplane.core.inputs import (
     Cancel,
     DeleteJob,
@@ -23,7 +24,6 @@ from jobs_grpc.controlplane.core.inputs import (
     TripBreaker,
 )
 from jobs_grpc.controlplane.core.job import BreakerPolicy
-from jobs_grpc.controlplane.core.rows import BreakerRow
 from jobs_grpc.controlplane.core.states import Move
 from support.jobs import MINUTE, NAMESPACE, NOON, SECOND, key, result, spec, submission
 from support.stage import Stage
@@ -385,8 +385,8 @@ def test_an_execution_that_ends_its_worker_again_and_again_is_to_blame_itself(
 ) -> None:
     stage.connect("w1", slots=9)
     (id_,) = submit(stage, name="poison", idempotent=True)
-    for _ in range(6):
-        stage.live_through(120)
+    for _ in range(5):
+        stage.wait(60)
         end(stage, id_, Move.LOSE)
     assert breakers(stage)["worker:w1"].failures == 1
 

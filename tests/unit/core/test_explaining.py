@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from jobs_grpc.controlplane.core.explaining import Explanation
-from jobs_grpc.controlplane.core.inputs import Cancel, Explain
+from jobs_grpc.controlplane.core.inputs import BeginPause, Cancel, Explain
+from jobs_grpc.controlplane.core.pauses import Meanwhile, PauseKind, Scope
 from support.jobs import NAMESPACE, SECOND, submission
 from support.stage import Stage
 
@@ -141,3 +142,25 @@ def test_it_runs_and_waits_for_nothing(stage: Stage) -> None:
 
 def test_what_has_ended_is_for_the_store_to_tell(stage: Stage) -> None:
     assert stage.ask(Explain("unknown")) is None
+
+
+def test_its_queue_is_paused(stage: Stage) -> None:
+    stage.connect("w1")
+    scope = Scope(PauseKind.QUEUE, queue="default")
+    stage.ask(
+        BeginPause(
+            id="p1",
+            scope=scope,
+            note="upgrade",
+            who="alice",
+            until=stage.now + 60 * SECOND,
+            meanwhile=Meanwhile.DROP,
+        )
+    )
+    (id_,) = stage.submit_ad_hoc()
+    found = explain(stage, id_)
+    assert causes(found) == ["held"]
+    assert found.reasons[0].until == stage.now + 60 * SECOND
+    assert found.summary == (
+        'The queue "default" is paused by alice since 2026-03-02T12:00:00Z ("upgrade").'
+    )

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from jobs_grpc.controlplane.core.effects import (
+    BreakerMoved,
     DueTimeSkipped,
     ExecutionFinished,
     ExecutionLeased,
@@ -74,6 +75,8 @@ FACTS: list[Fact] = [
     ReportRefused("s1", 77, "finished"),
     PauseBegan(PAUSE),
     PauseEnded(PAUSE, "bob"),
+    BreakerMoved("default", "orders-db", "open", "5 failures in a row", NOON),
+    BreakerMoved("", "worker:w1", "half_open", "5 failures in a row", None),
 ]
 
 
@@ -175,7 +178,7 @@ def test_an_error_of_several_lines_stays_on_one_line() -> None:
 def test_lines_below_the_level_are_not_written() -> None:
     assert written(*FACTS, json_lines=False, level=logging.ERROR) == []
     warnings = written(*FACTS, json_lines=False, level=logging.WARNING)
-    assert len(warnings) == 5
+    assert len(warnings) == 6
     quiet = DueTimeSkipped(key(), NOON, "disabled", "")
     assert written(quiet, json_lines=False, level=logging.INFO) == []
 

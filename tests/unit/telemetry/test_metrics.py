@@ -110,6 +110,7 @@ def test_gauges_show_the_lines_and_the_slots(meter: Meter) -> None:
         "low": 2,
     }
     assert values(points, "jobs_grpc.slots") == {"used": 1, "free": 3}
+    assert values(points, "jobs_grpc.breakers") == {"open": 0, "half_open": 0}
 
 
 def test_without_a_leader_there_are_no_gauges() -> None:
@@ -125,7 +126,7 @@ def test_nothing_of_low_value_or_high_number_is_an_attribute(meter: Meter) -> No
         for attributes, _ in points
         for name in attributes
     }
-    assert names == {"status", "type", "queue", "reason", "use"}
+    assert names == {"status", "type", "queue", "reason", "use", "state"}
 
 
 @pytest.mark.parametrize(

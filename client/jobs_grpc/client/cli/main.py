@@ -70,6 +70,10 @@ ENTRIES: Final = {
         f"{_HOME}.importing:import_",
         "Make job files of crontabs, systemd timers or Kubernetes CronJobs.",
     ),
+    "breaker": Entry(
+        f"{_HOME}.breaker:breaker",
+        "Look after circuit breakers: what keeps failing is left alone.",
+    ),
     "queue": Entry(f"{_HOME}.fleet:queue", "Show the waiting lines."),
     "worker": Entry(
         f"{_DAEMONS}.become:worker",

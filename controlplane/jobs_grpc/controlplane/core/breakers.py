@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from jobs_grpc.schedule import format_instant
 
+from .fleet_rows import BreakerRow
 from .gates import Gate
 from .job import STANDALONE, BreakerPolicy
 from .reasons import Cause, Reason
-from .rows import BreakerRow
 from .states import Move
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from .breakers import Breaker, BreakerKey, verdict
+from .breakers import Breaker, BreakerKey, BreakerState, verdict
 from .draft import Draft
 from .effects import BreakerMoved
 from .errors import BreakerNotFoundError
@@ -158,6 +158,14 @@ class Breakers:
                 for session in live.sessions.values():
                     self.attach(session)
         self._changed.clear()
+
+    def counts(self) -> dict[str, int]:
+        """Return how many breakers are open, and half-open."""
+        states = [one.state for one in tuple(self._all.values())]
+        return {
+            state.value: states.count(state)
+            for state in (BreakerState.OPEN, BreakerState.HALF_OPEN)
+        }
 
     # By hand.
 

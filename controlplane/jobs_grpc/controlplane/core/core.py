@@ -23,6 +23,7 @@ from .execution import Execution
 from .executions import Executions, Origin
 from .explaining import Explainer, Explanation
 from .fleet import Fleet
+from .fleet_rows import BreakerRow
 from .inputs import (
     ApplyJobs,
     Beat,
@@ -53,7 +54,6 @@ from .live import Job, Live, Schedule, Sequence, Session
 from .overlap import settle
 from .pauses import Pause, Pauses
 from .pausing import Pausing
-from .rows import BreakerRow
 from .schedule_object import ScheduleObject
 from .schedule_objects import ScheduleObjects
 from .states import State
@@ -85,7 +85,9 @@ class Core:
         )
         self._executions.on_counted = self._pausing.note_end
         self._fleet = Fleet(self.live, self._executions, self.waiting)
-        self._explainer = Explainer(self.live, self.waiting, self._executions.holds)
+        self._explainer = Explainer(
+            self.live, self.waiting, self._executions.holds, self.pauses
+        )
         self._breakers = self.waiting.limits.breakers
         self._is_new = True
         # Workers with a stream and perhaps a free slot, in the order of their turn.

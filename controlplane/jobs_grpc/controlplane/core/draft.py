@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from .effects import Fact, Message
 from .execution import Execution, Result
+from .fleet_rows import BreakerRow
 from .rows import (
     AttemptRow,
-    BreakerRow,
     Changes,
     CountRow,
     CursorRow,

@@ -21,6 +21,7 @@ from .holding import Holds
 from .limits import Key
 from .live import Live, Session
 from .overlap import OVERLAP
+from .pauses import PauseKind, Pauses, Scope
 from .reasons import NAMED, Cause, Reason, ids, listed
 from .rows import ExecutionRow
 from .states import Phase, State
@@ -45,8 +46,11 @@ class Explanation:
 class Explainer:
     """Explains the executions of a term."""
 
-    def __init__(self, live: Live, waiting: Waiting, holds: Holds) -> None:
+    def __init__(
+        self, live: Live, waiting: Waiting, holds: Holds, pauses: Pauses
+    ) -> None:
         self._live = live
+        self._pauses = pauses
         self._waiting = waiting
         self._holds = holds
 
@@ -114,7 +118,22 @@ class Explainer:
             for entry in one.heap
             if waits(entry[2])
         )
-        return [self._for_worker(execution)], f'the queue "{queue.name}"', entries
+        line = f'the queue "{queue.name}"'
+        if queue.is_paused:
+            return [self._paused(queue.name)], line, entries
+        return [self._for_worker(execution)], line, entries
+
+    def _paused(self, queue: str) -> Reason:
+        pauses = self._pauses.of(Scope(PauseKind.QUEUE, queue=queue))
+        text, until = f'the queue "{queue}" is paused', None
+        if pauses:
+            text += f" by {pauses[0].who} since {format_instant(pauses[0].since)}"
+            if pauses[0].note:
+                text += f' ("{pauses[0].note}")'
+            ends = [one.until for one in pauses]
+            # It goes on when the last of them ends.
+            until = None if None in ends else max(one for one in ends if one)
+        return Reason(cause=Cause.HELD, text=text, until=until)
 
     def _for_worker(self, execution: Execution) -> Reason:
         """Say why no worker has taken it, though nothing else is in its way."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .fleet_rows import BreakerRow
+
 
 class JobRow(NamedTuple):
     """A definition."""
@@ -300,27 +302,6 @@ class FailureStreakRow(NamedTuple):
 
     job_id: int
     failures: int
-
-
-class BreakerRow(NamedTuple):
-    """A circuit breaker to which something has happened; see `breakers`."""
-
-    namespace: str
-    # "workspace/name"; "" where it is not a job's.
-    job: str
-    dependency: str
-    worker: str
-    state: str
-    failures: int
-    failing_since: int
-    successes: int
-    recent_json: str
-    until: int | None
-    reason: str
-    changed_at: int
-    trips: int
-    # Id of the execution that is let through.
-    probe: str
 
 
 class QueueRow(NamedTuple):

@@ -28,6 +28,7 @@ REASONS: Final[Mapping[type[Exception], ErrorReason.ValueType]] = {
     core.WorkspaceNotFoundError: ErrorReason.ERROR_REASON_WORKSPACE_NOT_FOUND,
     core.PauseNotFoundError: ErrorReason.ERROR_REASON_PAUSE_NOT_FOUND,
     core.AmbiguousIdError: ErrorReason.ERROR_REASON_AMBIGUOUS_ID,
+    core.BreakerNotFoundError: ErrorReason.ERROR_REASON_BREAKER_NOT_FOUND,
     core.NotRunningError: ErrorReason.ERROR_REASON_NOT_RUNNING,
     core.ScheduleNotFoundError: ErrorReason.ERROR_REASON_SCHEDULE_NOT_FOUND,
     core.ScheduleExistsError: ErrorReason.ERROR_REASON_SCHEDULE_EXISTS,

@@ -14,6 +14,7 @@ from jobs_grpc.controlplane.output import Output
 from jobs_grpc.controlplane.storage.store import Store
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import (
+    breaker_service_pb2_grpc,
     dead_letter_service_pb2_grpc,
     execution_service_pb2_grpc,
     fleet_service_pb2_grpc,
@@ -26,6 +27,7 @@ from jobs_grpc.v1 import (
 )
 from jobs_grpc.wire.channel import SERVER_OPTIONS
 
+from .breaker_service import BreakerService
 from .dead_letter_service import DeadLetterService
 from .execution_service import ExecutionService
 from .following import Following
@@ -118,6 +120,10 @@ def _add_services(server: grpc.aio.Server, parts: Parts) -> None:
         (
             queue_service_pb2_grpc.add_QueueServiceServicer_to_server,
             QueueService(leader, store),
+        ),
+        (
+            breaker_service_pb2_grpc.add_BreakerServiceServicer_to_server,
+            BreakerService(leader, parts.clock),
         ),
         (
             fleet_service_pb2_grpc.add_FleetServiceServicer_to_server,

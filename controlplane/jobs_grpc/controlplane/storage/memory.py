@@ -10,11 +10,11 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
+from jobs_grpc.controlplane.core.fleet_rows import BreakerRow
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     AttemptRow,
-    BreakerRow,
     Changes,
     CountRow,
     DeadLetterRow,

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 from jobs_grpc.controlplane.core.effects import (
+    BreakerMoved,
     DueTimeSkipped,
     ExecutionFinished,
     ExecutionLeased,
@@ -38,6 +39,7 @@ from jobs_grpc.controlplane.core.job import STANDALONE, JobKey
 from jobs_grpc.controlplane.core.pauses import PauseKind, Scope
 from jobs_grpc.controlplane.core.pausing import AUTOMATIC, describe
 from jobs_grpc.controlplane.core.states import FAILURES, State
+from jobs_grpc.schedule import format_instant
 
 # Reasons that somebody has asked for; no news.
 _ASKED_FOR: Final = frozenset({"disabled", "paused"})
@@ -153,6 +155,15 @@ def _ended(fact: SessionEnded) -> Line:
     return level, text, "", {"session": fact.session_id}
 
 
+def _breaker_moved(fact: BreakerMoved) -> Line:
+    level = logging.WARNING if fact.state == "open" else logging.INFO
+    text = f"breaker {fact.name}: {fact.state.replace('_', ' ')}: {fact.reason}"
+    fields: dict[str, Any] = {"namespace": fact.namespace or None}
+    if fact.until is not None:
+        fields["until"] = format_instant(fact.until)
+    return level, text, "", fields
+
+
 def _refused(fact: ReportRefused) -> Line:
     text = f"a report ({fact.report}) of a stale attempt was refused"
     return logging.INFO, text, "", {"fence": fact.fence, "session": fact.session_id}
@@ -174,6 +185,7 @@ DESCRIPTIONS: Final[Mapping[type[Any], Callable[[Any], Line]]] = {
     SessionOpened: _opened,
     SessionDisconnected: _disconnected,
     SessionEnded: _ended,
+    BreakerMoved: _breaker_moved,
     ReportRefused: _refused,
 }
 

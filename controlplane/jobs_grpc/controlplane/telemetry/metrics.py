@@ -13,6 +13,7 @@ jobs. Without an exporter nothing is counted at all.
 | `jobs_grpc.reports.refused` | counter | report |
 | `jobs_grpc.queue.depth` | gauge | queue |
 | `jobs_grpc.slots` | gauge | use (used, free) |
+| `jobs_grpc.breakers` | gauge | state (open, half_open) |
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class Metrics:
         )
         meter.create_observable_gauge("jobs_grpc.queue.depth", [self._depths])
         meter.create_observable_gauge("jobs_grpc.slots", [self._slots])
+        meter.create_observable_gauge("jobs_grpc.breakers", [self._breakers])
 
     @classmethod
     def from_environment(cls, core: Callable[[], Core | None]) -> Metrics | None:
@@ -142,6 +144,13 @@ class Metrics:
             Observation(queue.depth, {"queue": queue.name})
             for queue in core.waiting.queues.values()
         ]
+
+    def _breakers(self, _options: CallbackOptions) -> Iterable[Observation]:
+        core = self._core()
+        if core is None:
+            return []
+        counts = core.waiting.limits.breakers.counts()
+        return [Observation(count, {"state": state}) for state, count in counts.items()]
 
     def _slots(self, _options: CallbackOptions) -> Iterable[Observation]:
         core = self._core()

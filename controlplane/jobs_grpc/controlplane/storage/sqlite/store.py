@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from jobs_grpc.controlplane.core.fleet_rows import BreakerRow
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     AttemptRow,
-    BreakerRow,
     Changes,
     CountRow,
     DeadLetterRow,

@@ -1,0 +1,26 @@
+"""Rows about the fleet and what keeps work from it; see `rows`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class BreakerRow(NamedTuple):
+    """A circuit breaker to which something has happened; see `breakers`."""
+
+    namespace: str
+    # "workspace/name"; "" where it is not a job's.
+    job: str
+    dependency: str
+    worker: str
+    state: str
+    failures: int
+    failing_since: int
+    successes: int
+    recent_json: str
+    until: int | None
+    reason: str
+    changed_at: int
+    trips: int
+    # Id of the execution that is let through.
+    probe: str
