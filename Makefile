@@ -14,7 +14,7 @@ WORKERS ?= 2
 SEEDS ?= 2000
 FROM ?= 0
 
-.PHONY: help setup demo test check unit simulate proto check-proto generate-into release-contract bench run-dev chaos clean
+.PHONY: help setup demo test check unit oracle simulate proto check-proto generate-into release-contract bench run-dev chaos clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ unit: $(STAMP) ## The fast tests only
 
 simulate: $(STAMP) ## Let SEEDS simulated worlds live under faults, from seed FROM on
 	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(SEEDS) --first $(FROM) --jobs $(WORKERS)
+
+oracle: $(STAMP) ## Judge schedules around each clock change of 30 years (EXPRESSIONS, SEED)
+	PYTHONPATH=tests $(BIN)/python -m oracle
 
 bench: $(STAMP) ## Measure the performance goals (GOALS="P1 P10" for some); run it alone
 	PYTHONPATH=tests $(BIN)/python -m bench $(GOALS)

@@ -1,0 +1,212 @@
+"""Where the three opinions differ, and which of the differences are explained.
+
+Ours and the walk may not differ at all. cronsim may, in the classes below, which
+docs/schedules.md lists; any other difference is unexplained.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from jobs_grpc.schedule import RuleError, cron_rule, format_instant
+from jobs_grpc.schedule.rule import Rule
+from support.cron_oracle import BOUNDS, column, day_matcher
+
+from .walking import CORRECTION, MINUTE, ZONES, Walk, walks
+
+# So many due times are compared for one expression and change.
+MOST = 20
+EQUAL_RANGE = re.compile(r"\b(\w+)-\1/")
+OTHER_DST = ("skip", "first", "last", "both")
+
+
+@dataclass
+class Tally:
+    """What was compared, and what came of it."""
+
+    expressions: int = 0
+    refused: int = 0
+    pairs: int = 0
+    due_times: int = 0
+    with_cronsim: int = 0
+    explained: Counter[str] = field(default_factory=Counter)
+    unexplained: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        self.expressions += other.expressions
+        self.refused += other.refused
+        self.pairs += other.pairs
+        self.due_times += other.due_times
+        self.with_cronsim += other.with_cronsim
+        self.explained.update(other.explained)
+        self.unexplained += other.unexplained
+
+
+class Asked:
+    """One expression as the walk reads it, by its own reading of the columns."""
+
+    def __init__(self, text: str) -> None:
+        columns = text.upper().split()
+        self.text = text
+        stars = [word.startswith("*") for word in columns[: len(columns) - 3]]
+        self.is_wild = any(stars)
+        self.has_seconds = len(columns) == 6
+        self.seconds = [0]
+        if self.has_seconds:
+            self.seconds = sorted(column(columns.pop(0), 0, (0, 59)))
+        minutes, hours = (column(columns[i], i, BOUNDS[i]) for i in (0, 1))
+        self.clock = frozenset(
+            hour * 60 + minute for hour in hours for minute in minutes
+        )
+        self.is_day = day_matcher(*columns[2:])
+
+    def due(self, walk: Walk, dst: str) -> list[int]:
+        """Return the due seconds of a walk."""
+        word = "wild" if dst == "debian" and self.is_wild else dst
+        minutes = walk.due(self.clock, self.is_day, dst=word)
+        if not self.has_seconds:
+            return [minute * MINUTE for minute in minutes]
+        ends = {at for at, _ in walk.gaps} if word not in ("wild", "skip") else set()
+        found = set()
+        for minute in minutes:
+            # What is due only because a gap swallowed it is due at the gap's end.
+            if minute in ends and not self._shows(walk, minute):
+                found.add(minute * MINUTE)
+                continue
+            found.update(minute * MINUTE + second for second in self.seconds)
+            if minute in ends and self._swallowed(walk, minute):
+                found.add(minute * MINUTE)
+        return sorted(found)
+
+    def _shows(self, walk: Walk, at: int) -> bool:
+        return any(
+            when == at and self.is_day(day)
+            for minute, shown in walk.once.items()
+            if minute in self.clock
+            for when, day in shown
+        )
+
+    def _swallowed(self, walk: Walk, at: int) -> bool:
+        labels = next(labels for end, labels in walk.gaps if end == at)
+        return any(minute in self.clock and self.is_day(day) for day, minute in labels)
+
+
+def compare_all(
+    text: str, source: random.Random, tally: Tally, *, share: float = 1
+) -> None:
+    """Compare one expression in all zones around (a share of) their changes."""
+    tally.expressions += 1
+    dst = source.choice(["debian"] * 6 + list(OTHER_DST))
+    asked = Asked(text)
+    for zone in ZONES:
+        try:
+            rule = cron_rule(text, timezone=zone, dst=dst)
+        except RuleError as error:
+            if "never due" not in str(error):
+                tally.unexplained.append(f"{text}: {error}")
+            tally.refused += 1
+            return
+        sim = simulation(text, rule, zone) if dst == "debian" else None
+        for walk in walks(zone):
+            if share < 1 and source.random() >= share:
+                continue
+            late = source.random() < 0.2
+            compare(asked, rule, None if late else sim, walk, dst, source, tally, late)
+
+
+def compare(
+    asked: Asked,
+    rule: Rule,
+    sim: CronSim | None,
+    walk: Walk,
+    dst: str,
+    source: random.Random,
+    tally: Tally,
+    late: bool,
+) -> None:
+    """Compare the opinions on one expression around one change."""
+    expected = asked.due(walk, dst)
+    start, end = walk.start * MINUTE, walk.end * MINUTE
+    change = (walk.start + 180) * MINUTE
+    if len(expected) > MOST and walk.end - walk.start < 600:
+        # Dense ones: some due times, from a minute near the change on.
+        shift = 0 if sim is not None and sim.fixup_tz else abs(walk.shift) * MINUTE
+        start = source.randint(change - 1_200, change + shift)
+    if late:  # as a control plane that starts amid the change
+        start = source.randint(start, end)
+    expected = [due for due in expected if start < due <= end][:MOST]
+    got = rule.between(start * 1_000_000, end * 1_000_000, limit=MOST)
+    found = [due // 1_000_000 for due in got]
+    tally.pairs += 1
+    tally.due_times += len(expected)
+    where = f"{asked.text} | {walk.zone} {dst} {format_instant(start * 1_000_000)}"
+    if found != expected:
+        tally.unexplained.append(f"ours: {where}: {told(found, expected)}")
+    if sim is None:
+        return
+    tally.with_cronsim += 1
+    theirs = ticks(sim, walk.zone, start, end, most=MOST)
+    if theirs != expected:
+        why = explanation(asked, walk)
+        if why:
+            tally.explained[why] += 1
+        else:
+            tally.unexplained.append(f"cronsim: {where}: {told(theirs, expected)}")
+
+
+def explanation(asked: Asked, walk: Walk) -> str:
+    """Return why cronsim says something else; empty if nothing explains it."""
+    if asked.has_seconds and not asked.is_wild:
+        return "six fields: cronsim has Debian's rule for five only"
+    if EQUAL_RANGE.search(asked.text):
+        return "equal ranges with a step: cronsim reads 4-4/3 as 4/3"
+    if abs(walk.shift) * MINUTE >= CORRECTION:
+        return "changes of three hours and more: cronsim sees no correction in them"
+    if walk.shift % 60:
+        return "shifts of half an hour: cronsim steps through the hours"
+    return ""
+
+
+def simulation(text: str, rule: Rule, zone: str) -> CronSim | None:
+    """Return cronsim's reading: of the text, else of our canonical form of it."""
+    moment = datetime(2020, 1, 1, tzinfo=ZoneInfo(zone))
+    for one in (text, rule.canonical.removeprefix("cron ")):
+        try:
+            return CronSim(one, moment)
+        except CronSimError:
+            continue
+    return None
+
+
+def ticks(sim: CronSim, zone: str, start: int, end: int, most: int) -> list[int]:
+    """Return cronsim's due seconds of (start, end]."""
+    sim = copy.copy(sim)
+    moment = datetime.fromtimestamp(start, ZoneInfo(zone))
+    sim.dt = moment.replace(tzinfo=None) if sim.fixup_tz else moment
+    found: list[int] = []
+    while len(found) < most:
+        try:
+            due = int(next(sim).timestamp())
+        except StopIteration:
+            break
+        if due > end:
+            break
+        found.append(due)
+    return found
+
+
+def told(found: list[int], expected: list[int]) -> str:
+    odd = sorted(set(found) ^ set(expected))[:3]
+    sides = [
+        f"{'extra' if due in found else 'missing'} {format_instant(due * 1_000_000)}"
+        for due in odd
+    ]
+    return ", ".join(sides) or f"in another order or twice: {found[:5]}"
