@@ -30,6 +30,7 @@ from jobs_grpc.client.records.fleet import WorkerState
 from jobs_grpc.client.records.job import ApplyOutcome, ScheduleOwner
 from jobs_grpc.client.records.output import OutputStream
 from jobs_grpc.client.records.pause import PauseKind, PauseMeanwhile
+from jobs_grpc.client.records.plan import DueTimeChange
 from jobs_grpc.client.records.word import Word
 from jobs_grpc.v1 import (
     breaker_service_pb2,
@@ -57,6 +58,7 @@ EXPORTED = {
     "Schedule", "ScheduleOwner", "ServerError", "ServerInfo", "SignalSent", "SkipReason", "Submission",
     "Trigger", "Unauthenticated", "Unavailable", "Usage", "Violation", "Worker",
     "WorkerState", "Breaker", "BreakerKind", "BreakerState", "Explanation", "WaitCause", "WaitReason",
+    "ClockChange", "DueTimeChange", "JobPlan", "KeyChange", "Plan", "PlannedDueTime",
 }  # fmt: skip
 
 
@@ -106,6 +108,7 @@ def test_every_final_state_has_an_exit_code() -> None:
         (Trigger, execution_pb2.Trigger),
         (OutputStream, execution_pb2.OutputStream),
         (ApplyOutcome, job_service_pb2.ApplyOutcome),
+        (DueTimeChange, job_service_pb2.DueTimeChange),
         (ScheduleOwner, job_pb2.ScheduleOwner),
         (WorkerState, fleet_service_pb2.WorkerState),
         (DecisionOutcome, schedule_service_pb2.DecisionOutcome),

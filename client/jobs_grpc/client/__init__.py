@@ -74,6 +74,14 @@ if TYPE_CHECKING:
         PauseMeanwhile,
         PauseSubject,
     )
+    from jobs_grpc.client.records.plan import (
+        ClockChange,
+        DueTimeChange,
+        JobPlan,
+        KeyChange,
+        Plan,
+        PlannedDueTime,
+    )
     from jobs_grpc.client.records.server import ServerInfo
     from jobs_grpc.client.records.story import (
         DeadLetter,
@@ -127,6 +135,14 @@ _HOME = {
     "records.output": ("Gap", "OutputEnd", "OutputPiece", "OutputStream"),
     "records.page": ("Page",),
     "records.pause": ("Pause", "PauseKind", "PauseMeanwhile", "PauseSubject"),
+    "records.plan": (
+        "ClockChange",
+        "DueTimeChange",
+        "JobPlan",
+        "KeyChange",
+        "Plan",
+        "PlannedDueTime",
+    ),
     "records.server": ("ServerInfo",),
     "records.story": ("DeadLetter", "Requeued", "Trace", "TraceEntry"),
 }
@@ -140,11 +156,13 @@ __all__ = [
     "BreakerKind",
     "BreakerState",
     "Client",
+    "ClockChange",
     "Conflict",
     "DeadLetter",
     "DeadlineExceeded",
     "Decision",
     "DecisionOutcome",
+    "DueTimeChange",
     "Execution",
     "ExecutionFailed",
     "ExecutionHandle",
@@ -154,8 +172,10 @@ __all__ = [
     "Gap",
     "InvalidArgument",
     "Job",
+    "JobPlan",
     "JobStatistics",
     "JobsError",
+    "KeyChange",
     "KillReceipt",
     "NotFound",
     "NotRunning",
@@ -170,6 +190,8 @@ __all__ = [
     "PauseMeanwhile",
     "PauseSubject",
     "PermissionDenied",
+    "Plan",
+    "PlannedDueTime",
     "Queue",
     "QueueStatus",
     "Requeued",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from jobs_grpc.client import _convert
+from jobs_grpc.client import _convert, _convert_plan
 from jobs_grpc.client._errors import InvalidArgument, Violation
 from jobs_grpc.client._executions import ExecutionHandle, Executions
 from jobs_grpc.client._settings import Target
@@ -20,6 +20,7 @@ from jobs_grpc.client._submitter import Submitter
 from jobs_grpc.client._transport import Transport
 from jobs_grpc.client.records.job import Applied, Job
 from jobs_grpc.client.records.page import Page
+from jobs_grpc.client.records.plan import Plan
 from jobs_grpc.v1 import job_service_pb2 as pb
 from jobs_grpc.v1.job_service_pb2_grpc import JobServiceStub
 from jobs_grpc.wire.channel import MAX_PAGE, MESSAGE_LIMIT
@@ -82,6 +83,30 @@ class Jobs:
         for batch in batches:
             results += await self._apply(batch, check=False)
         return tuple(results)
+
+    async def plan(
+        self,
+        documents: Iterable[Mapping[str, Any] | CanonicalDocument | str],
+        *,
+        origins: Sequence[str] = (),
+        count: int = 20,
+    ) -> Plan:
+        """Return what applying the documents would change; nothing is changed.
+
+        `count` is how many of the next due times of each job are compared, at most 200.
+
+        Raises:
+            InvalidArgument: a document is not valid, as for `apply`.
+        """
+        answers = []
+        for batch in _batches(documents, origins):
+            request = pb.PlanJobsRequest(
+                namespace=self._target.namespace,
+                documents=batch.documents,
+                count=count,
+            )
+            answers.append(await self._send(batch, self._stub.PlanJobs, request))
+        return _convert_plan.plan(answers)
 
     async def get(self, name: str, *, workspace: str | None = None) -> Job:
         request = pb.GetJobRequest(job=self._ref(name, workspace))
@@ -172,15 +197,17 @@ class Jobs:
             documents=batch.documents,
             validate_only=check,
         )
+        answer = await self._send(batch, self._stub.ApplyJobs, request)
+        return [_convert.applied(one) for one in answer.results]
+
+    async def _send(self, batch: _Batch, method: Any, request: Any) -> Any:
+        """Send a batch; what is wrong with a document is said with its origin."""
         timeout = max(self._transport.timeout, _APPLY_TIMEOUT)
         try:
-            answer = await self._transport.call(
-                self._stub.ApplyJobs, request, timeout=timeout
-            )
+            return await self._transport.call(method, request, timeout=timeout)
         except InvalidArgument as problem:
             problem.violations = tuple(map(batch.located, problem.violations))
             raise
-        return [_convert.applied(one) for one in answer.results]
 
     def _ref(self, name: str, workspace: str | None) -> pb.JobRef:
         return pb.JobRef(

@@ -13,6 +13,7 @@ the tests judges the whole.
 from __future__ import annotations
 
 from jobs_grpc.schedule.calendars import Calendar, read_calendar, read_calendars
+from jobs_grpc.schedule.changes import ClockChange, clock_changes
 from jobs_grpc.schedule.clock import ClockRule
 from jobs_grpc.schedule.cron import cron_rule
 from jobs_grpc.schedule.duration import format_duration, parse_duration
@@ -39,6 +40,7 @@ __all__ = [
     "AtRule",
     "Blackout",
     "Calendar",
+    "ClockChange",
     "ClockRule",
     "EveryRule",
     "ParsedSchedule",
@@ -47,6 +49,7 @@ __all__ = [
     "WindowRule",
     "after_end_rule",
     "at_rule",
+    "clock_changes",
     "cron_rule",
     "every_rule",
     "format_duration",

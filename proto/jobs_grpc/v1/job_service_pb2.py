@@ -22,44 +22,60 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from jobs_grpc.v1 import job_pb2 as jobs__grpc_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ejobs_grpc/v1/job_service.proto\x12\x0cjobs_grpc.v1\x1a\x16jobs_grpc/v1/job.proto\"<\n\x06JobRef\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworkspace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"j\n\x10\x41pplyJobsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12,\n\tdocuments\x18\x02 \x03(\x0b\x32\x19.jobs_grpc.v1.JobDocument\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"+\n\x0bJobDocument\x12\x0c\n\x04json\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\"\xb8\x01\n\x11\x41pplyJobsResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32&.jobs_grpc.v1.ApplyJobsResponse.Result\x1aj\n\x06Result\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.jobs_grpc.v1.ApplyOutcome\x12\x10\n\x08revision\x18\x03 \x01(\x03\"2\n\rGetJobRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\"0\n\x0eGetJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.jobs_grpc.v1.Job\"n\n\x0fListJobsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworkspace\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"L\n\x10ListJobsResponse\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.jobs_grpc.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x10\x44\x65leteJobRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\"\x13\n\x11\x44\x65leteJobResponse\"J\n\x14SetJobEnabledRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\"7\n\x15SetJobEnabledResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.jobs_grpc.v1.Job*\x80\x01\n\x0c\x41pplyOutcome\x12\x1d\n\x19\x41PPLY_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41PPLY_OUTCOME_CREATED\x10\x01\x12\x19\n\x15\x41PPLY_OUTCOME_UPDATED\x10\x02\x12\x1b\n\x17\x41PPLY_OUTCOME_UNCHANGED\x10\x03\x32\x92\x03\n\nJobService\x12L\n\tApplyJobs\x12\x1e.jobs_grpc.v1.ApplyJobsRequest\x1a\x1f.jobs_grpc.v1.ApplyJobsResponse\x12\x43\n\x06GetJob\x12\x1b.jobs_grpc.v1.GetJobRequest\x1a\x1c.jobs_grpc.v1.GetJobResponse\x12I\n\x08ListJobs\x12\x1d.jobs_grpc.v1.ListJobsRequest\x1a\x1e.jobs_grpc.v1.ListJobsResponse\x12L\n\tDeleteJob\x12\x1e.jobs_grpc.v1.DeleteJobRequest\x1a\x1f.jobs_grpc.v1.DeleteJobResponse\x12X\n\rSetJobEnabled\x12\".jobs_grpc.v1.SetJobEnabledRequest\x1a#.jobs_grpc.v1.SetJobEnabledResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ejobs_grpc/v1/job_service.proto\x12\x0cjobs_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16jobs_grpc/v1/job.proto\"<\n\x06JobRef\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworkspace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"j\n\x10\x41pplyJobsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12,\n\tdocuments\x18\x02 \x03(\x0b\x32\x19.jobs_grpc.v1.JobDocument\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"+\n\x0bJobDocument\x12\x0c\n\x04json\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\"\xb8\x01\n\x11\x41pplyJobsResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32&.jobs_grpc.v1.ApplyJobsResponse.Result\x1aj\n\x06Result\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.jobs_grpc.v1.ApplyOutcome\x12\x10\n\x08revision\x18\x03 \x01(\x03\"a\n\x0fPlanJobsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12,\n\tdocuments\x18\x02 \x03(\x0b\x32\x19.jobs_grpc.v1.JobDocument\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\"\x83\x01\n\x10PlanJobsResponse\x12$\n\x05plans\x18\x01 \x03(\x0b\x32\x15.jobs_grpc.v1.JobPlan\x12.\n\nplanned_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11workers_connected\x18\x03 \x01(\x05\"\xa8\x03\n\x07JobPlan\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.jobs_grpc.v1.ApplyOutcome\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12(\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x17.jobs_grpc.v1.KeyChange\x12/\n\tdue_times\x18\x05 \x03(\x0b\x32\x1c.jobs_grpc.v1.PlannedDueTime\x12\x30\n\rclock_changes\x18\x06 \x03(\x0b\x32\x19.jobs_grpc.v1.ClockChange\x12\x34\n\x11\x65xpected_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08measured\x18\x08 \x01(\x05\x12.\n\ncollisions\x18\t \x03(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07overlap\x18\n \x01(\t\x12\x0f\n\x07workers\x18\x0b \x03(\t\x12\x14\n\x0c\x66ollows_ends\x18\x0c \x01(\x08\"A\n\tKeyChange\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x02 \x01(\t\x12\x12\n\nafter_json\x18\x03 \x01(\t\"{\n\x0ePlannedDueTime\x12*\n\x06\x64ue_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06\x63hange\x18\x02 \x01(\x0e\x32\x1b.jobs_grpc.v1.DueTimeChange\x12\x10\n\x08\x62lackout\x18\x03 \x01(\t\"q\n\x0b\x43lockChange\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08timezone\x18\x02 \x01(\t\x12(\n\x05shift\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"2\n\rGetJobRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\"0\n\x0eGetJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.jobs_grpc.v1.Job\"n\n\x0fListJobsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworkspace\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"L\n\x10ListJobsResponse\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.jobs_grpc.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x10\x44\x65leteJobRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\"\x13\n\x11\x44\x65leteJobResponse\"J\n\x14SetJobEnabledRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\"7\n\x15SetJobEnabledResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.jobs_grpc.v1.Job*\x80\x01\n\x0c\x41pplyOutcome\x12\x1d\n\x19\x41PPLY_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41PPLY_OUTCOME_CREATED\x10\x01\x12\x19\n\x15\x41PPLY_OUTCOME_UPDATED\x10\x02\x12\x1b\n\x17\x41PPLY_OUTCOME_UNCHANGED\x10\x03*\x82\x01\n\rDueTimeChange\x12\x1f\n\x1b\x44UE_TIME_CHANGE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44UE_TIME_CHANGE_KEPT\x10\x01\x12\x19\n\x15\x44UE_TIME_CHANGE_ADDED\x10\x02\x12\x1b\n\x17\x44UE_TIME_CHANGE_REMOVED\x10\x03\x32\xdd\x03\n\nJobService\x12L\n\tApplyJobs\x12\x1e.jobs_grpc.v1.ApplyJobsRequest\x1a\x1f.jobs_grpc.v1.ApplyJobsResponse\x12I\n\x08PlanJobs\x12\x1d.jobs_grpc.v1.PlanJobsRequest\x1a\x1e.jobs_grpc.v1.PlanJobsResponse\x12\x43\n\x06GetJob\x12\x1b.jobs_grpc.v1.GetJobRequest\x1a\x1c.jobs_grpc.v1.GetJobResponse\x12I\n\x08ListJobs\x12\x1d.jobs_grpc.v1.ListJobsRequest\x1a\x1e.jobs_grpc.v1.ListJobsResponse\x12L\n\tDeleteJob\x12\x1e.jobs_grpc.v1.DeleteJobRequest\x1a\x1f.jobs_grpc.v1.DeleteJobResponse\x12X\n\rSetJobEnabled\x12\".jobs_grpc.v1.SetJobEnabledRequest\x1a#.jobs_grpc.v1.SetJobEnabledResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobs_grpc.v1.job_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_APPLYOUTCOME']._serialized_start=976
-  _globals['_APPLYOUTCOME']._serialized_end=1104
-  _globals['_JOBREF']._serialized_start=72
-  _globals['_JOBREF']._serialized_end=132
-  _globals['_APPLYJOBSREQUEST']._serialized_start=134
-  _globals['_APPLYJOBSREQUEST']._serialized_end=240
-  _globals['_JOBDOCUMENT']._serialized_start=242
-  _globals['_JOBDOCUMENT']._serialized_end=285
-  _globals['_APPLYJOBSRESPONSE']._serialized_start=288
-  _globals['_APPLYJOBSRESPONSE']._serialized_end=472
-  _globals['_APPLYJOBSRESPONSE_RESULT']._serialized_start=366
-  _globals['_APPLYJOBSRESPONSE_RESULT']._serialized_end=472
-  _globals['_GETJOBREQUEST']._serialized_start=474
-  _globals['_GETJOBREQUEST']._serialized_end=524
-  _globals['_GETJOBRESPONSE']._serialized_start=526
-  _globals['_GETJOBRESPONSE']._serialized_end=574
-  _globals['_LISTJOBSREQUEST']._serialized_start=576
-  _globals['_LISTJOBSREQUEST']._serialized_end=686
-  _globals['_LISTJOBSRESPONSE']._serialized_start=688
-  _globals['_LISTJOBSRESPONSE']._serialized_end=764
-  _globals['_DELETEJOBREQUEST']._serialized_start=766
-  _globals['_DELETEJOBREQUEST']._serialized_end=819
-  _globals['_DELETEJOBRESPONSE']._serialized_start=821
-  _globals['_DELETEJOBRESPONSE']._serialized_end=840
-  _globals['_SETJOBENABLEDREQUEST']._serialized_start=842
-  _globals['_SETJOBENABLEDREQUEST']._serialized_end=916
-  _globals['_SETJOBENABLEDRESPONSE']._serialized_start=918
-  _globals['_SETJOBENABLEDRESPONSE']._serialized_end=973
-  _globals['_JOBSERVICE']._serialized_start=1107
-  _globals['_JOBSERVICE']._serialized_end=1509
+  _globals['_APPLYOUTCOME']._serialized_start=2008
+  _globals['_APPLYOUTCOME']._serialized_end=2136
+  _globals['_DUETIMECHANGE']._serialized_start=2139
+  _globals['_DUETIMECHANGE']._serialized_end=2269
+  _globals['_JOBREF']._serialized_start=137
+  _globals['_JOBREF']._serialized_end=197
+  _globals['_APPLYJOBSREQUEST']._serialized_start=199
+  _globals['_APPLYJOBSREQUEST']._serialized_end=305
+  _globals['_JOBDOCUMENT']._serialized_start=307
+  _globals['_JOBDOCUMENT']._serialized_end=350
+  _globals['_APPLYJOBSRESPONSE']._serialized_start=353
+  _globals['_APPLYJOBSRESPONSE']._serialized_end=537
+  _globals['_APPLYJOBSRESPONSE_RESULT']._serialized_start=431
+  _globals['_APPLYJOBSRESPONSE_RESULT']._serialized_end=537
+  _globals['_PLANJOBSREQUEST']._serialized_start=539
+  _globals['_PLANJOBSREQUEST']._serialized_end=636
+  _globals['_PLANJOBSRESPONSE']._serialized_start=639
+  _globals['_PLANJOBSRESPONSE']._serialized_end=770
+  _globals['_JOBPLAN']._serialized_start=773
+  _globals['_JOBPLAN']._serialized_end=1197
+  _globals['_KEYCHANGE']._serialized_start=1199
+  _globals['_KEYCHANGE']._serialized_end=1264
+  _globals['_PLANNEDDUETIME']._serialized_start=1266
+  _globals['_PLANNEDDUETIME']._serialized_end=1389
+  _globals['_CLOCKCHANGE']._serialized_start=1391
+  _globals['_CLOCKCHANGE']._serialized_end=1504
+  _globals['_GETJOBREQUEST']._serialized_start=1506
+  _globals['_GETJOBREQUEST']._serialized_end=1556
+  _globals['_GETJOBRESPONSE']._serialized_start=1558
+  _globals['_GETJOBRESPONSE']._serialized_end=1606
+  _globals['_LISTJOBSREQUEST']._serialized_start=1608
+  _globals['_LISTJOBSREQUEST']._serialized_end=1718
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1720
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1796
+  _globals['_DELETEJOBREQUEST']._serialized_start=1798
+  _globals['_DELETEJOBREQUEST']._serialized_end=1851
+  _globals['_DELETEJOBRESPONSE']._serialized_start=1853
+  _globals['_DELETEJOBRESPONSE']._serialized_end=1872
+  _globals['_SETJOBENABLEDREQUEST']._serialized_start=1874
+  _globals['_SETJOBENABLEDREQUEST']._serialized_end=1948
+  _globals['_SETJOBENABLEDRESPONSE']._serialized_start=1950
+  _globals['_SETJOBENABLEDRESPONSE']._serialized_end=2005
+  _globals['_JOBSERVICE']._serialized_start=2272
+  _globals['_JOBSERVICE']._serialized_end=2749
 # @@protoc_insertion_point(module_scope)

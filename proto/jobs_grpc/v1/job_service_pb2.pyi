@@ -5,7 +5,9 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from jobs_grpc.v1 import job_pb2 as _job_pb2
@@ -38,6 +40,25 @@ APPLY_OUTCOME_CREATED: ApplyOutcome.ValueType  # 1
 APPLY_OUTCOME_UPDATED: ApplyOutcome.ValueType  # 2
 APPLY_OUTCOME_UNCHANGED: ApplyOutcome.ValueType  # 3
 Global___ApplyOutcome: _TypeAlias = ApplyOutcome  # noqa: Y015
+
+class _DueTimeChange:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DueTimeChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DueTimeChange.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DUE_TIME_CHANGE_UNSPECIFIED: _DueTimeChange.ValueType  # 0
+    DUE_TIME_CHANGE_KEPT: _DueTimeChange.ValueType  # 1
+    DUE_TIME_CHANGE_ADDED: _DueTimeChange.ValueType  # 2
+    DUE_TIME_CHANGE_REMOVED: _DueTimeChange.ValueType  # 3
+
+class DueTimeChange(_DueTimeChange, metaclass=_DueTimeChangeEnumTypeWrapper): ...
+
+DUE_TIME_CHANGE_UNSPECIFIED: DueTimeChange.ValueType  # 0
+DUE_TIME_CHANGE_KEPT: DueTimeChange.ValueType  # 1
+DUE_TIME_CHANGE_ADDED: DueTimeChange.ValueType  # 2
+DUE_TIME_CHANGE_REMOVED: DueTimeChange.ValueType  # 3
+Global___DueTimeChange: _TypeAlias = DueTimeChange  # noqa: Y015
 
 @_typing.final
 class JobRef(_message.Message):
@@ -165,6 +186,234 @@ class ApplyJobsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApplyJobsResponse: _TypeAlias = ApplyJobsResponse  # noqa: Y015
+
+@_typing.final
+class PlanJobsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """Default for documents that name none."""
+    count: _builtins.int
+    """How many of the next due times are compared, 1 to 200; absent means 20. Together with
+    all documents at most 50,000.
+    """
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobDocument]:
+        """At most 2,000 documents and 3 MiB."""
+
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        documents: _abc.Iterable[Global___JobDocument] | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "documents", b"documents", "namespace", b"namespace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanJobsRequest: _TypeAlias = PlanJobsRequest  # noqa: Y015
+
+@_typing.final
+class PlanJobsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLANS_FIELD_NUMBER: _builtins.int
+    PLANNED_AT_FIELD_NUMBER: _builtins.int
+    WORKERS_CONNECTED_FIELD_NUMBER: _builtins.int
+    workers_connected: _builtins.int
+    """Workers that are connected now."""
+    @_builtins.property
+    def plans(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobPlan]:
+        """In the order of the request."""
+
+    @_builtins.property
+    def planned_at(self) -> _timestamp_pb2.Timestamp:
+        """Due times are those after this instant."""
+
+    def __init__(
+        self,
+        *,
+        plans: _abc.Iterable[Global___JobPlan] | None = ...,
+        planned_at: _timestamp_pb2.Timestamp | None = ...,
+        workers_connected: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["planned_at", b"planned_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["planned_at", b"planned_at", "plans", b"plans", "workers_connected", b"workers_connected"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanJobsResponse: _TypeAlias = PlanJobsResponse  # noqa: Y015
+
+@_typing.final
+class JobPlan(_message.Message):
+    """What applying one document would change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    DUE_TIMES_FIELD_NUMBER: _builtins.int
+    CLOCK_CHANGES_FIELD_NUMBER: _builtins.int
+    EXPECTED_DURATION_FIELD_NUMBER: _builtins.int
+    MEASURED_FIELD_NUMBER: _builtins.int
+    COLLISIONS_FIELD_NUMBER: _builtins.int
+    OVERLAP_FIELD_NUMBER: _builtins.int
+    WORKERS_FIELD_NUMBER: _builtins.int
+    FOLLOWS_ENDS_FIELD_NUMBER: _builtins.int
+    outcome: Global___ApplyOutcome.ValueType
+    revision: _builtins.int
+    """The revision that it would be."""
+    measured: _builtins.int
+    """How many runs that is taken from."""
+    overlap: _builtins.str
+    """What then happens: skip, queue, allow or replace."""
+    follows_ends: _builtins.bool
+    """A schedule counts from the end of runs: its due times are not among those above."""
+    @_builtins.property
+    def job(self) -> Global___JobRef: ...
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyChange]:
+        """Only what differs."""
+
+    @_builtins.property
+    def due_times(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedDueTime]:
+        """The next due times before and after the change, in order. They end where one of both
+        lists is not known any further.
+        """
+
+    @_builtins.property
+    def clock_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClockChange]:
+        """Of the zones of its schedules, up to the last of the due times."""
+
+    @_builtins.property
+    def expected_duration(self) -> _duration_pb2.Duration:
+        """How long a run lasts: the median of the last ones that succeeded. Absent if there are
+        none; then nobody knows what collides.
+        """
+
+    @_builtins.property
+    def collisions(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
+        """Due times at which an earlier run would not be over."""
+
+    @_builtins.property
+    def workers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Connected workers that may run it."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___JobRef | None = ...,
+        outcome: Global___ApplyOutcome.ValueType = ...,
+        revision: _builtins.int = ...,
+        changes: _abc.Iterable[Global___KeyChange] | None = ...,
+        due_times: _abc.Iterable[Global___PlannedDueTime] | None = ...,
+        clock_changes: _abc.Iterable[Global___ClockChange] | None = ...,
+        expected_duration: _duration_pb2.Duration | None = ...,
+        measured: _builtins.int = ...,
+        collisions: _abc.Iterable[_timestamp_pb2.Timestamp] | None = ...,
+        overlap: _builtins.str = ...,
+        workers: _abc.Iterable[_builtins.str] | None = ...,
+        follows_ends: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_duration", b"expected_duration", "job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "clock_changes", b"clock_changes", "collisions", b"collisions", "due_times", b"due_times", "expected_duration", b"expected_duration", "follows_ends", b"follows_ends", "job", b"job", "measured", b"measured", "outcome", b"outcome", "overlap", b"overlap", "revision", b"revision", "workers", b"workers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobPlan: _TypeAlias = JobPlan  # noqa: Y015
+
+@_typing.final
+class KeyChange(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    BEFORE_JSON_FIELD_NUMBER: _builtins.int
+    AFTER_JSON_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """A key of the document; those of an object are divided by dots: `overlap.policy`."""
+    before_json: _builtins.str
+    """JSON; empty where the key is absent."""
+    after_json: _builtins.str
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        before_json: _builtins.str = ...,
+        after_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_json", b"after_json", "before_json", b"before_json", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyChange: _TypeAlias = KeyChange  # noqa: Y015
+
+@_typing.final
+class PlannedDueTime(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DUE_AT_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    BLACKOUT_FIELD_NUMBER: _builtins.int
+    change: Global___DueTimeChange.ValueType
+    blackout: _builtins.str
+    """The calendar of a blackout that has its day; it would be skipped."""
+    @_builtins.property
+    def due_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        due_at: _timestamp_pb2.Timestamp | None = ...,
+        change: Global___DueTimeChange.ValueType = ...,
+        blackout: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blackout", b"blackout", "change", b"change", "due_at", b"due_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedDueTime: _TypeAlias = PlannedDueTime  # noqa: Y015
+
+@_typing.final
+class ClockChange(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    SHIFT_FIELD_NUMBER: _builtins.int
+    timezone: _builtins.str
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def shift(self) -> _duration_pb2.Duration:
+        """How far clocks go forward; negative when they go back."""
+
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        timezone: _builtins.str = ...,
+        shift: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "shift", b"shift"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "shift", b"shift", "timezone", b"timezone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockChange: _TypeAlias = ClockChange  # noqa: Y015
 
 @_typing.final
 class GetJobRequest(_message.Message):

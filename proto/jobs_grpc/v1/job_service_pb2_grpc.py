@@ -40,6 +40,11 @@ class JobServiceStub(object):
                 request_serializer=jobs__grpc_dot_v1_dot_job__service__pb2.ApplyJobsRequest.SerializeToString,
                 response_deserializer=jobs__grpc_dot_v1_dot_job__service__pb2.ApplyJobsResponse.FromString,
                 _registered_method=True)
+        self.PlanJobs = channel.unary_unary(
+                '/jobs_grpc.v1.JobService/PlanJobs',
+                request_serializer=jobs__grpc_dot_v1_dot_job__service__pb2.PlanJobsRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_job__service__pb2.PlanJobsResponse.FromString,
+                _registered_method=True)
         self.GetJob = channel.unary_unary(
                 '/jobs_grpc.v1.JobService/GetJob',
                 request_serializer=jobs__grpc_dot_v1_dot_job__service__pb2.GetJobRequest.SerializeToString,
@@ -69,6 +74,14 @@ class JobServiceServicer(object):
     def ApplyJobs(self, request, context):
         """Creates, updates or leaves alone each document. One request is one commit: either
         every document is applied or none is. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlanJobs(self, request, context):
+        """Says what applying each document would change, and changes nothing. Refuses what
+        ApplyJobs would refuse.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,6 +121,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.ApplyJobs,
                     request_deserializer=jobs__grpc_dot_v1_dot_job__service__pb2.ApplyJobsRequest.FromString,
                     response_serializer=jobs__grpc_dot_v1_dot_job__service__pb2.ApplyJobsResponse.SerializeToString,
+            ),
+            'PlanJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanJobs,
+                    request_deserializer=jobs__grpc_dot_v1_dot_job__service__pb2.PlanJobsRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_job__service__pb2.PlanJobsResponse.SerializeToString,
             ),
             'GetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJob,
@@ -158,6 +176,33 @@ class JobService(object):
             '/jobs_grpc.v1.JobService/ApplyJobs',
             jobs__grpc_dot_v1_dot_job__service__pb2.ApplyJobsRequest.SerializeToString,
             jobs__grpc_dot_v1_dot_job__service__pb2.ApplyJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.JobService/PlanJobs',
+            jobs__grpc_dot_v1_dot_job__service__pb2.PlanJobsRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_job__service__pb2.PlanJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,10 @@ class JobServiceStub:
     """Creates, updates or leaves alone each document. One request is one commit: either
     every document is applied or none is. Idempotent.
     """
+    PlanJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.PlanJobsRequest, _job_service_pb2.PlanJobsResponse]
+    """Says what applying each document would change, and changes nothing. Refuses what
+    ApplyJobs would refuse.
+    """
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
     """Sorted by workspace and name."""
@@ -53,6 +57,10 @@ class JobServiceAsyncStub(JobServiceStub):
     ApplyJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ApplyJobsRequest, _job_service_pb2.ApplyJobsResponse]  # type: ignore[assignment]
     """Creates, updates or leaves alone each document. One request is one commit: either
     every document is applied or none is. Idempotent.
+    """
+    PlanJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.PlanJobsRequest, _job_service_pb2.PlanJobsResponse]  # type: ignore[assignment]
+    """Says what applying each document would change, and changes nothing. Refuses what
+    ApplyJobs would refuse.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]  # type: ignore[assignment]
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
@@ -73,6 +81,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_job_service_pb2.ApplyJobsResponse, _abc.Awaitable[_job_service_pb2.ApplyJobsResponse]]:
         """Creates, updates or leaves alone each document. One request is one commit: either
         every document is applied or none is. Idempotent.
+        """
+
+    @_abc_1.abstractmethod
+    def PlanJobs(
+        self,
+        request: _job_service_pb2.PlanJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.PlanJobsResponse, _abc.Awaitable[_job_service_pb2.PlanJobsResponse]]:
+        """Says what applying each document would change, and changes nothing. Refuses what
+        ApplyJobs would refuse.
         """
 
     @_abc_1.abstractmethod

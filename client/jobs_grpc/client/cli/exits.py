@@ -8,6 +8,7 @@
 5    conflict: it exists, it is not running, another revision stands
 6    server unreachable, overloaded or no answer in time; safe to try again
 7    a job file is not valid; nothing was changed
+8    nothing was changed, but something would be (only from diff and apply --plan)
 20   the execution failed            (only these four come from
 21   the execution timed out          waiting for an execution:
 22   the execution was cancelled      --wait, --follow and
@@ -39,6 +40,7 @@ class Exit(IntEnum):
     CONFLICT = 5
     UNREACHABLE = 6
     FILE_INVALID = 7
+    WOULD_CHANGE = 8
     FAILED = 20
     TIMED_OUT = 21
     CANCELLED = 22

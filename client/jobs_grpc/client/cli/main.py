@@ -24,6 +24,10 @@ ENTRIES: Final = {
         f"{_HOME}.apply:apply",
         "Create or update jobs from files; those that are the same are left alone.",
     ),
+    "diff": Entry(
+        f"{_HOME}.diff:diff",
+        "Show what applying files would change: keys, due times, collisions, workers.",
+    ),
     "list": Entry(
         f"{_HOME}.job:list_jobs", "List jobs: type, schedule, next run, last state."
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from statistics import median_low
+from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
@@ -16,20 +18,30 @@ from jobs_grpc.controlplane.core.inputs import (
 from jobs_grpc.controlplane.core.job import JobKey, JobSpec
 from jobs_grpc.controlplane.core.live import Job
 from jobs_grpc.controlplane.core.rows import JobRecord
+from jobs_grpc.controlplane.leader import planning
 from jobs_grpc.controlplane.leader.journal import NotLeadingError
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.leader.specs import document_from_json, spec_of
-from jobs_grpc.controlplane.storage.store import Store
+from jobs_grpc.controlplane.storage.store import ExecutionFilter, Store
 from jobs_grpc.jobfile import Defaults, JobDocument, Problem, ProblemsError, load_text
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import job_pb2
 from jobs_grpc.v1 import job_service_pb2 as pb
 from jobs_grpc.v1.job_service_pb2_grpc import JobServiceServicer
 from jobs_grpc.wire.channel import DEFAULT_PAGE, MAX_DOCUMENTS, MAX_PAGE
+from jobs_grpc.wire.time import timestamp
 
 from . import convert, pause_message
+from .plan_message import job_plan
 
 Context = ServicerContext[Any, Any]
+
+# Due times in a plan: of one job, of one job at most, of all together.
+DEFAULT_PLANNED: Final = 20
+MOST_PLANNED: Final = 200
+MOST_PLANNED_IN_ALL: Final = 50_000
+# Runs that an expected duration is taken from.
+MEASURED: Final = 20
 
 
 def page_size(asked: int) -> int:
@@ -48,6 +60,32 @@ def read_document(text: str, *, origin: str, namespace: str) -> JobDocument:
     return loaded[0].document
 
 
+def _specs(request: pb.ApplyJobsRequest | pb.PlanJobsRequest) -> tuple[JobSpec, ...]:
+    """Return what the documents of a request mean, or raise everything that is wrong."""
+    if len(request.documents) > MAX_DOCUMENTS:
+        raise InvalidError(
+            f"{len(request.documents)} documents in one request",
+            hint=f"send at most {MAX_DOCUMENTS} at a time",
+            field="documents",
+        )
+    namespace = convert.namespace_of(request.namespace)
+    problems: list[Problem] = []
+    specs = []
+    for number, document in enumerate(request.documents):
+        origin = document.origin or f"documents[{number}]"
+        try:
+            specs.append(
+                spec_of(
+                    read_document(document.json, origin=origin, namespace=namespace)
+                )
+            )
+        except ProblemsError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ProblemsError(problems)
+    return tuple(specs)
+
+
 class JobService(JobServiceServicer):
     """See the contract."""
 
@@ -59,36 +97,67 @@ class JobService(JobServiceServicer):
     async def ApplyJobs(
         self, request: pb.ApplyJobsRequest, context: Context
     ) -> pb.ApplyJobsResponse:
-        if len(request.documents) > MAX_DOCUMENTS:
-            raise InvalidError(
-                f"{len(request.documents)} documents in one request",
-                hint=f"send at most {MAX_DOCUMENTS} at a time",
-                field="documents",
-            )
-        namespace = convert.namespace_of(request.namespace)
-        problems: list[Problem] = []
-        specs = []
-        for number, document in enumerate(request.documents):
-            origin = document.origin or f"documents[{number}]"
-            try:
-                specs.append(
-                    spec_of(
-                        read_document(document.json, origin=origin, namespace=namespace)
-                    )
-                )
-            except ProblemsError as error:
-                problems.extend(error.problems)
-        if problems:
-            raise ProblemsError(problems)
+        specs = _specs(request)
         applied = await self._leader.submit(
             ApplyJobs(
-                specs=tuple(specs),
+                specs=specs,
                 sources=("api",) * len(specs),
                 validate_only=request.validate_only,
             )
         )
         assert isinstance(applied, tuple)
         return pb.ApplyJobsResponse(results=[_result(one) for one in applied])
+
+    async def PlanJobs(
+        self, request: pb.PlanJobsRequest, context: Context
+    ) -> pb.PlanJobsResponse:
+        specs = _specs(request)
+        asked = request.count if request.count > 0 else DEFAULT_PLANNED
+        count = min(asked, MOST_PLANNED)
+        if count * len(specs) > MOST_PLANNED_IN_ALL:
+            raise InvalidError(
+                f"{count} due times of {len(specs)} documents are too many for one plan",
+                hint=f"together at most {MOST_PLANNED_IN_ALL}: ask for fewer due times",
+                field="count",
+            )
+        applied = await self._leader.submit(
+            ApplyJobs(specs=specs, sources=("api",) * len(specs), validate_only=True)
+        )
+        assert isinstance(applied, tuple)
+        live, now = self._leader.core.live, self._clock.now()
+        sessions = [one for one in live.sessions.values() if one.stream is not None]
+        plans = []
+        for one, spec in zip(applied, specs, strict=True):
+            standing = live.jobs.get(spec.key)
+            lengths = await self._lengths(spec.key) if standing is not None else []
+            length = median_low(lengths) if lengths else None
+            plans.append(
+                job_plan(
+                    one,
+                    spec,
+                    # Up to milliseconds each; other calls take their turn between.
+                    planning.plan(standing, spec, now=now, count=count, length=length),
+                    length=length,
+                    measured=len(lengths),
+                    workers=planning.matching(spec, sessions),
+                )
+            )
+            await asyncio.sleep(0)
+        return pb.PlanJobsResponse(
+            plans=plans, planned_at=timestamp(now), workers_connected=len(sessions)
+        )
+
+    async def _lengths(self, key: JobKey) -> list[int]:
+        """Return how long the last runs took that succeeded, in microseconds."""
+        namespace, workspace, name = key
+        rows = await self._store.executions(
+            ExecutionFilter(namespace, workspace, name, states=("succeeded",)), MEASURED
+        )
+        return [
+            row.finished_at - row.started_at
+            for row in rows
+            if row.finished_at is not None and row.started_at is not None
+        ]
 
     async def GetJob(
         self, request: pb.GetJobRequest, context: Context

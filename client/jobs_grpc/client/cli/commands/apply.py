@@ -14,6 +14,7 @@ import click
 from jobs_grpc.client._errors import InvalidArgument, NotFound
 from jobs_grpc.client.cli.display.printing import note, print_document
 from jobs_grpc.client.cli.display.table import colored_state
+from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import InvalidFiles
 from jobs_grpc.client.cli.options import Command, Settings, pass_settings
 from jobs_grpc.client.cli.session import converse
@@ -40,17 +41,28 @@ if TYPE_CHECKING:
     help="What standard input is written in; guessed if left out.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would change, change nothing.")
+@click.option(
+    "--plan",
+    "shows_plan",
+    is_flag=True,
+    help="Show keys, due times, collisions and workers, as diff does; change nothing.",
+)
 @pass_settings
 def apply(
     settings: Settings,
     paths: tuple[str, ...],
     stdin_format: str | None,
     dry_run: bool,
-) -> None:
+    shows_plan: bool,
+) -> int:
     """Create or update jobs from files; those that are the same are left alone.
 
     Either all files are valid, or nothing is changed and the exit code is 7.
     """
+    if shows_plan:
+        from jobs_grpc.client.cli.commands.diff import compare
+
+        return compare(settings, paths, stdin_format)
     from jobs_grpc.client.cli.sources import NOTHING_CHANGED, load_sources
 
     loaded = load_sources(settings, paths, stdin_format)
@@ -66,14 +78,16 @@ def apply(
         results = converse(settings, work)
     except (InvalidArgument, NotFound) as error:
         # Whatever the server does not find here, for example a queue, a file names.
-        problems = _problems(error) or [error.message]
+        problems = server_problems(error) or [error.message]
         raise InvalidFiles(
             problems, outcome=NOTHING_CHANGED, hint=error.hint
         ) from error
     _print(settings, results, dry_run=dry_run)
+    return Exit.DONE
 
 
-def _problems(error: InvalidArgument | NotFound) -> list[str]:
+def server_problems(error: InvalidArgument | NotFound) -> list[str]:
+    """Return what the server finds wrong with documents, one line each."""
     violations = getattr(error, "violations", ())
     return [f"{one.field}: {one.description}" for one in violations]
 
