@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import datetime
 
 import pytest
@@ -92,3 +93,41 @@ params: {size: 2}
     assert system.cli("logs", link["execution_id"]).stdout == "secondary 7\n"
     shown = system.cli("execution", "get", id_).stdout
     assert f"Fallback: {link['execution_id']}" in shown
+
+
+def test_a_frozen_worker_does_not_get_its_work_back(installed: Installed) -> None:
+    installed.start_server("--session-ttl", "3s")
+    frozen = installed.start_worker(name="w1", slots=1)
+    gate = installed.root / "gate"
+    job = f"""
+name: patient
+command: echo "attempt $JOBS_ATTEMPT"; while [ ! -e {gate} ]; do sleep 0.1; done
+idempotent: true
+"""
+    installed.cli("apply", "-f", "-", "--format", "yaml", stdin=job)
+    id_ = installed.cli("run", "patient", "-o", "name").stdout.strip()
+    until(lambda: installed.running(id_), "the first attempt")
+    installed.start_worker(name="w2", slots=1)
+    frozen.send_signal(signal.SIGSTOP)
+    try:
+        until(lambda: installed.execution(id_)["worker"] == "w2", "the second attempt")
+        # Its keeper goes on: the old attempt ends beside the new one.
+        gate.touch()
+        installed.cli("execution", "wait", id_)
+    finally:
+        frozen.send_signal(signal.SIGCONT)
+
+    def refused() -> list[str]:
+        entries = installed.json("execution", "trace", id_)["entries"]
+        return [one["text"] for one in entries if one["kind"] == "report_refused"]
+
+    until(refused, "the late word of the old fence")
+    assert "from w1 refused" in refused()[0]
+    ended = installed.execution(id_)
+    assert (ended["state"], ended["worker"], ended["attempt"]) == (
+        "succeeded",
+        "w2",
+        2,
+    )
+    assert [one["outcome"] for one in ended["attempts"]] == ["released", "succeeded"]
+    assert installed.cli("logs", id_).stdout == "attempt 2\n"

@@ -55,6 +55,7 @@ class ControlPlane:
             clock=SystemClock(),
             holder=f"{socket.gethostname()}:{os.getpid()}",
             address=settings.addr,
+            session_ttl=settings.session_ttl_us,
         )
         self._server = Server(
             Parts(

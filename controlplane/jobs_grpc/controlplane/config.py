@@ -14,8 +14,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from jobs_grpc.schedule import RuleError, parse_duration
 from jobs_grpc.wire.channel import DEFAULT_ADDRESS
 
+# Shorter ones would end with every pause of a process, longer ones hide dead hosts.
+SHORTEST_TTL: Final = 3_000_000
+LONGEST_TTL: Final = 600_000_000
 LOG_FORMATS: Final = ("console", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -52,6 +56,12 @@ class Settings:
         "where to listen; only loopback addresses until there is TLS",
         metavar="HOST:PORT",
     )
+    session_ttl: str = _setting(
+        "30s",
+        "JOBS_GRPC_SESSION_TTL",
+        "how long a worker may be silent before its work is given to others or lost",
+        metavar="DURATION",
+    )
     log_format: str = _setting(
         "console", "JOBS_GRPC_LOG_FORMAT", "console or json", metavar="FORMAT"
     )
@@ -62,6 +72,11 @@ class Settings:
         metavar="LEVEL",
     )
 
+    @property
+    def session_ttl_us(self) -> int:
+        """The time to live of a session, in microseconds."""
+        return parse_duration(self.session_ttl)
+
     def check(self) -> None:
         """Raise `SettingsError` naming everything that is wrong."""
         problems = [
@@ -71,6 +86,7 @@ class Settings:
                 _choice_problem("--log-format", self.log_format, LOG_FORMATS),
                 _choice_problem("--log-level", self.log_level, LOG_LEVELS),
                 _folder_problem(self.jobs),
+                _ttl_problem(self.session_ttl),
             )
             if problem
         ]
@@ -142,6 +158,16 @@ def _choice_problem(flag: str, value: str, known: Sequence[str]) -> str:
     if value in known:
         return ""
     return f'{flag}: "{value}" is none of {", ".join(known)}'
+
+
+def _ttl_problem(text: str) -> str:
+    try:
+        length = parse_duration(text)
+    except RuleError as error:
+        return f'--session-ttl: "{text}": {error.message}'
+    if not SHORTEST_TTL <= length <= LONGEST_TTL:
+        return f'--session-ttl: "{text}" is not from 3s to 10m'
+    return ""
 
 
 def _folder_problem(folder: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jobs_grpc.controlplane.core.inputs import Cancel, Held
 from jobs_grpc.controlplane.core.states import Move
-from support.jobs import NAMESPACE, NOON, SECOND
+from support.jobs import DAY, MINUTE, NAMESPACE, NOON, SECOND
 from support.stage import Stage
 
 
@@ -151,3 +153,32 @@ def test_events_keep_their_order_over_a_restart(stage: Stage) -> None:
     first, second = stage.attempts(id_)
     # The second lease is of an earlier term, which alone knew when it was given.
     assert (first.leased_at, second.leased_at) == (NOON, None)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_late_result_of_a_lost_attempt_is_believed_for_a_day(
+    stage: Stage, restarts: bool
+) -> None:
+    session = stage.connect()
+    (id_,) = stage.submit_ad_hoc()
+    fence = stage.leases()[-1].fence
+    stage.start(session, fence)
+    stage.cut(session)
+    stage.live_through(60)
+    held = Held(fence=fence, phase="finished")
+    if restarts:
+        stage.restart(after=(DAY - MINUTE) / SECOND)
+    else:
+        stage.connect("other")
+        stage.live_through((DAY - MINUTE) / SECOND)
+    stage.connect(held=[held])
+    assert stage.verdicts() == {fence: "send_result"}
+    if restarts:
+        stage.restart(after=2 * MINUTE / SECOND)
+    else:
+        stage.live_through(2 * MINUTE / SECOND)
+    again = stage.connect(held=[held])
+    assert stage.verdicts() == {fence: "forget"}
+    stage.end(again, fence)
+    assert stage.row(id_).state == "lost"
+    assert not stage.core.live.lost

@@ -22,7 +22,7 @@ from .errors import ExecutionNotFoundError, NotRunningError, RefusedError
 from .execution import Execution
 from .executions import Executions, Origin
 from .explaining import Explainer, Explanation
-from .fleet import Fleet
+from .fleet import LOST_KEPT, SESSION_TTL, Fleet
 from .fleet_rows import BreakerRow
 from .inputs import (
     ApplyJobs,
@@ -68,7 +68,7 @@ _REQUESTS_KEPT: Final = 100_000
 class Core:
     """The state of one term and how it moves."""
 
-    def __init__(self, *, term: int) -> None:
+    def __init__(self, *, term: int, session_ttl: int = SESSION_TTL) -> None:
         self.term = term
         self.live = Live(sequence=Sequence(term))
         self.waiting = Waiting()
@@ -84,7 +84,9 @@ class Core:
             self.live, self.waiting, self._definitions, self._decider, self.pauses
         )
         self._executions.on_counted = self._pausing.note_end
-        self._fleet = Fleet(self.live, self._executions, self.waiting)
+        self._fleet = Fleet(
+            self.live, self._executions, self.waiting, session_ttl=session_ttl
+        )
         self._explainer = Explainer(
             self.live, self.waiting, self._executions.holds, self.pauses
         )
@@ -186,6 +188,8 @@ class Core:
     def restore_execution(self, execution: Execution, now: int) -> None:
         """Take over an execution of an earlier term, before the first step."""
         if execution.state is State.LOST:
+            if execution.lost_at is not None and now - execution.lost_at > LOST_KEPT:
+                return
             self.live.lost[execution.fence] = execution
             return
         job = self.live.job_of(execution)

@@ -92,6 +92,8 @@ class Execution:
     leased_at: int | None = None
     started_at: int | None = None
     cancel_reason: str = ""
+    # Set once its end is not known.
+    lost_at: int | None = None
     # Set while it is kept out of the waiting lines.
     hold: Hold | None = None
     # What it has to pass before it can be leased: see `gates`. Not stored; found anew.

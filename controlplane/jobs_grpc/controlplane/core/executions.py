@@ -310,6 +310,7 @@ class Executions:
             worker=execution.worker,
             reason=reason,
         )
+        execution.lost_at = draft.now
         self._live.lost[execution.fence] = execution
         result = Result(
             move=Move.LOSE,

@@ -1,7 +1,7 @@
 """Sessions of workers: opened, resumed, silent, ended; and what they report.
 
 A stream is not a session. The session holds the leases; it lives on without a stream for
-`SESSION_TTL`, and its worker's jobs run on. What a worker still holds is told in its
+its time to live, and its worker's jobs run on. What a worker still holds is told in its
 hello, entry by entry, and each entry gets a verdict:
 
 | the worker holds | the core knows it as | verdict |
@@ -54,11 +54,15 @@ from .states import Move, Phase, State
 from .story import Event
 from .waiting import Waiting
 
-# How long a session lives without a sign of its worker (reconnects take seconds; a
-# dead host should cost no more than this), and how long the leader waits beyond it so
-# that the worker, which stops starting work 5 s earlier, is surely the first to know.
+# How long a session lives without a sign of its worker, unless the server is told
+# otherwise: reconnects take seconds; a dead host should cost no more than this.
 SESSION_TTL: Final = 30_000_000
+# How long the leader waits beyond it so that the worker, which stops starting work as
+# much earlier, is surely the first to know; of a short life no more than a sixth.
 GRACE: Final = 5_000_000
+_GRACE_SHARE: Final = 6
+# A late result of a lost attempt is believed for this long.
+LOST_KEPT: Final = 86_400_000_000
 # Sessions are looked over this often.
 WATCH: Final = 1_000_000
 # A longer time between two looks is no silence of the workers: this process was frozen,
@@ -69,7 +73,15 @@ UNWATCHED: Final = 5_000_000
 class Fleet:
     """The workers of a term."""
 
-    def __init__(self, live: Live, executions: Executions, waiting: Waiting) -> None:
+    def __init__(
+        self,
+        live: Live,
+        executions: Executions,
+        waiting: Waiting,
+        *,
+        session_ttl: int = SESSION_TTL,
+    ) -> None:
+        self._ttl = session_ttl
         self._live = live
         self._executions = executions
         self._waiting = waiting
@@ -86,7 +98,7 @@ class Fleet:
                 id=execution.session_id,
                 worker_id=execution.worker_id,
                 worker=execution.worker,
-                last_seen=now + SESSION_TTL,
+                last_seen=now + self._ttl,
             )
             self._live.sessions[session.id] = session
             self._live.sessions_by_worker[session.worker_id] = session
@@ -185,10 +197,20 @@ class Fleet:
         if not 0 <= since <= UNWATCHED:
             for session in self._live.sessions.values():
                 session.last_seen += since
-        limit = draft.now - SESSION_TTL - GRACE
+        self._forget_lost(draft.now)
+        limit = draft.now - self._ttl - min(GRACE, self._ttl // _GRACE_SHARE)
         silent = [one for one in self._live.sessions.values() if one.last_seen < limit]
         for session in silent:
             self._end(draft, session, "silence")
+
+    def _forget_lost(self, now: int) -> None:
+        """Give up those that were lost too long ago; they stay `lost`."""
+        lost = self._live.lost
+        while lost:
+            fence, oldest = next(iter(lost.items()))
+            if oldest.lost_at is not None and now - oldest.lost_at <= LOST_KEPT:
+                return
+            del lost[fence]
 
     def next_watch(self) -> int | None:
         if self._watched_at is None or not self._live.sessions:

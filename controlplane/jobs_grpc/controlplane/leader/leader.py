@@ -22,6 +22,7 @@ from typing import Final
 from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.draft import Step
 from jobs_grpc.controlplane.core.effects import ExecutionFinished, Fact
+from jobs_grpc.controlplane.core.fleet import SESSION_TTL
 from jobs_grpc.controlplane.core.inputs import Input
 from jobs_grpc.controlplane.storage.store import Store, StoreError
 from jobs_grpc.runtime.backoff import Backoff
@@ -50,8 +51,16 @@ class Leader:
     """Holds terms, and gives the rest of the program the way into the current one."""
 
     def __init__(
-        self, *, store: Store, clock: Clock, holder: str, address: str
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        holder: str,
+        address: str,
+        session_ttl: int = SESSION_TTL,
     ) -> None:
+        # How long a session lives without a sign of its worker, µs.
+        self.session_ttl = session_ttl
         self._store = store
         self._clock = clock
         self._holder = holder
@@ -161,7 +170,11 @@ class Leader:
         )
         state = await self._store.load_active()
         core = build_core(
-            state, term=term, now=self._clock.now(), tzdata=tzdata_version()
+            state,
+            term=term,
+            now=self._clock.now(),
+            tzdata=tzdata_version(),
+            session_ttl=self.session_ttl,
         )
         journal = Journal(
             core=core, store=self._store, clock=self._clock, release=self._release

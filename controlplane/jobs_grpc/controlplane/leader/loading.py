@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.execution import Execution, Hold
+from jobs_grpc.controlplane.core.fleet import SESSION_TTL
 from jobs_grpc.controlplane.core.job import JobSpec, ScheduleSpec
 from jobs_grpc.controlplane.core.live import Job
 from jobs_grpc.controlplane.core.pauses import pause_of
@@ -30,13 +31,20 @@ from .specs import schedule_of, spec_from_json
 log = logging.getLogger(__name__)
 
 
-def build_core(state: ActiveState, *, term: int, now: int, tzdata: str = "") -> Core:
+def build_core(
+    state: ActiveState,
+    *,
+    term: int,
+    now: int,
+    tzdata: str = "",
+    session_ttl: int = SESSION_TTL,
+) -> Core:
     """Return a core that stands where the store does; `tzdata` is the version in use.
 
     A row that cannot be understood (by a bug, or a hand in the database) costs its own
     job or execution and a line in the log, never the term.
     """
-    core = Core(term=term)
+    core = Core(term=term, session_ttl=session_ttl)
     core.zones = Zones(dict(state.meta).get(ZONES_KEY, ""), tzdata)
     counts = dict(state.counts)
     for queue in state.queues:
@@ -165,4 +173,5 @@ def _execution(row: ExecutionRow, spec: JobSpec) -> Execution:
         session_id=row.session_id,
         started_at=row.started_at,
         cancel_reason=row.cancel_reason,
+        lost_at=row.finished_at,
     )

@@ -28,7 +28,6 @@ from jobs_grpc.controlplane.core.effects import (
     StartRefused,
 )
 from jobs_grpc.controlplane.core.errors import InvalidError, ProtocolMismatchError
-from jobs_grpc.controlplane.core.fleet import SESSION_TTL
 from jobs_grpc.controlplane.core.inputs import (
     Beat,
     CloseSession,
@@ -51,8 +50,8 @@ from .report_message import reports_of
 
 Context = ServicerContext[Any, Any]
 
-# Three beats may be missed before a session ends.
-HEARTBEAT: Final = SESSION_TTL // 3
+# So many beats may be missed before a session ends.
+BEATS: Final = 3
 # A message of leases is cut at about this size (the limit is 4 MiB), and at this many:
 # the worker begins the first while the next message is made, and both stay busy.
 _LEASES_BYTES: Final = 1_000_000
@@ -210,8 +209,8 @@ class WorkerService(WorkerServiceServicer):
         return pb.Welcome(
             session_id=welcomed.session_id,
             term=self._leader.term,
-            heartbeat_every=duration(HEARTBEAT),
-            session_ttl=duration(SESSION_TTL),
+            heartbeat_every=duration(self._leader.session_ttl // BEATS),
+            session_ttl=duration(self._leader.session_ttl),
             protocol=PROTOCOL_VERSION,
             answers=[
                 pb.Welcome.Answer(
