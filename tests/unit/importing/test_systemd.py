@@ -17,7 +17,7 @@ from jobs_grpc.client.importing.systemd_calendar import CalendarError, read_cale
 from jobs_grpc.client.importing.systemd_units import microseconds, words
 from jobs_grpc.client.importing.writing import job_file
 from jobs_grpc.jobfile import load_text
-from jobs_grpc.schedule import parse_schedule
+from jobs_grpc.schedule import Rule, parse_schedule
 
 SERVICE = "[Service]\nType=oneshot\nExecStart=/usr/bin/true\n"
 
@@ -72,8 +72,25 @@ def test_calendar_events_become_cron_expressions(text: str) -> None:
     assert ours.canonical == parse_schedule(CALENDARS[text]).rule.canonical
 
 
+# Weekday and date together, and years: more than a cron expression.
+BOUNDED = [
+    "Mon *-*-1..10 10:00",
+    "Fri *-*-13 00:00",
+    "Sat,Sun *-*~01 06:00",
+    "2028..2029-*-01 10:00",
+    "2029-*-* 00/12:00",
+]
+
+
+def rule_of(text: str) -> Rule:
+    """Return the rule of the schedule that an event is imported as."""
+    timer = f"[Timer]\nOnCalendar={text}\n"
+    (entry,) = only(timer).document["schedule"]
+    return parse_schedule(entry).rule
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
-@pytest.mark.parametrize("text", CALENDARS)
+@pytest.mark.parametrize("text", [*CALENDARS, *BOUNDED])
 def test_due_times_are_those_of_systemd(text: str) -> None:
     base = datetime(2027, 4, 1, 12, tzinfo=UTC)
     event = text if text.endswith(("UTC", "Berlin")) else f"{text} UTC"
@@ -85,8 +102,7 @@ def test_due_times_are_those_of_systemd(text: str) -> None:
     assert answer.returncode == 0, answer.stderr
     theirs = re.findall(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC", answer.stdout)
     assert len(theirs) > 3
-    read = read_calendar(text)
-    rule = parse_schedule(read.cron, default_timezone=read.zone or "UTC").rule
+    rule = rule_of(text)
     ours = rule.between(
         int(base.timestamp()) * 1_000_000, 2**55, limit=len(set(theirs))
     )
@@ -99,9 +115,9 @@ def test_due_times_are_those_of_systemd(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Mon *-*-1..10 10:00",
         "*-*~03 10:00",
-        "2027..2029-01-01 10:00",
+        "2027,2029-*-01 10:00",
+        "*-*~07/1 10:00",
         "*:*/5",
         "10:00:00.5",
         "Moonday 10:00",
@@ -214,7 +230,7 @@ def test_an_interval_after_the_end_is_one_or_says_that_it_is_not() -> None:
     ("timer", "service", "part"),
     [
         ("[Timer]\nOnBootSec=5min\n", SERVICE, "only after a start of the host"),
-        ("[Timer]\nOnCalendar=2027-*-01\n", SERVICE, "restricted to years"),
+        ("[Timer]\nOnCalendar=2027,2029-*-01\n", SERVICE, "only a range of years"),
         ("[Timer]\nOnCalendar=daily\nUnit=b.service\n", SERVICE, "b.service is not"),
         ("[Timer]\nOnCalendar=daily\n", "[Service]\n", "has no ExecStart="),
         ("[Timer]\nOnCalendar=daily\n", "[Service]\nExecStart=/a %H\n", "specifier %H"),

@@ -190,7 +190,12 @@ class _Timer:
                 self.found.notes.append(note)
         if calendar.at:
             return {"at": _instant(calendar.at, zone, text)}
-        return {"cron": calendar.cron, "timezone": zone}
+        entry: dict[str, Any] = {"cron": calendar.cron, "timezone": zone}
+        if calendar.exclude:
+            entry["exclude"] = [calendar.exclude]
+        if calendar.start:
+            entry |= {"start": calendar.start, "end": calendar.end}
+        return entry
 
     def _command(self, draft: Draft, service: Unit, stem: str) -> str | list[str]:
         lines: list[Line] = []
@@ -391,6 +396,8 @@ def _note_service(draft: Draft, service: Unit) -> None:
             3,
             f"Restart={restart}: a failed run is not tried again",
         )
+        # Tried again when it failed, and not when nobody knows how it ended.
+        draft.document["delivery"] = "at_most_once"
         draft.note(
             Kind.CHANGED,
             "restart",

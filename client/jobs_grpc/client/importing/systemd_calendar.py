@@ -2,8 +2,9 @@
 
     [weekdays] [year-month-day] [hour:minute[:second]] [zone]
 
-Weekday *and* date have to match; cron's rule is *or* where both are restricted, so such
-an event is written with `MON#1` or `5L` where it means that, and refused otherwise.
+Weekday *and* date have to match; cron's rule is *or* where both are restricted. So such
+an event is written with `MON#1` or `5L` where it means that, and otherwise with the date
+alone, from which the other weekdays are excluded.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ class Calendar(NamedTuple):
     cron: str
     at: str
     zone: str
+    # A cron expression whose times are left out.
+    exclude: str = ""
+    # The first day, and the day after the last, where it is restricted to years.
+    start: str = ""
+    end: str = ""
 
 
 class _Spec(NamedTuple):
@@ -73,17 +79,19 @@ def read_calendar(text: str) -> Calendar:
     if len(words) == 1 and words[0].lower() in SHORTHANDS:
         words = SHORTHANDS[words[0].lower()].split()
     spec = _spec(words, text)
-    if spec.years != "*":
-        return Calendar("", _instant(spec, text), zone)
+    if _is_instant(spec):
+        return Calendar("", _instant(spec), zone)
+    start, end = _years(spec.years, text)
+    days, exclude = _day_columns(spec, text)
     columns = [
         _column(spec.minutes, 0, 59, "minute"),
         _column(spec.hours, 0, 23, "hour"),
-        *_day_columns(spec, text),
+        *days,
     ]
     seconds = _column(spec.seconds, 0, 59, "second")
     if seconds != "0":
         columns.insert(0, seconds)
-    return Calendar(" ".join(columns), "", zone)
+    return Calendar(" ".join(columns), "", zone, exclude, start, end)
 
 
 def _is_zone(word: str) -> bool:
@@ -172,25 +180,29 @@ def _term(term: str, low: int, high: int, name: str) -> str:
     return f"{first}-{last}" + (f"/{step}" if step > 1 else "")
 
 
-def _day_columns(spec: _Spec, text: str) -> list[str]:
-    """Return day of month, month and day of week, which have to match together."""
+def _day_columns(spec: _Spec, text: str) -> tuple[list[str], str]:
+    """Return day of month, month and day of week, and what is excluded from them."""
     months = _column(spec.months, 1, 12, "month")
-    every_weekday = len(spec.weekdays) == 7
-    if spec.from_end:
-        return _from_end(spec, text, months, every_weekday=every_weekday)
-    days = _column(spec.days, 1, 31, "day")
-    if every_weekday:
-        return [days, months, "*"]
     names = [_DAYS[day].upper() for day in sorted(spec.weekdays)]
-    if days == "*":
-        return ["*", months, ",".join(names)]
-    nth = _weeks(days)
-    if not nth:
+    every_weekday = len(names) == 7
+    if spec.from_end and spec.days in {"7/1", "07/1", "01..07", "1..7"}:
+        if every_weekday:
+            raise CalendarError(f"{text!r}: the last days of a month cannot be said")
+        return ["*", months, ",".join(f"{day}L" for day in sorted(spec.weekdays))], ""
+    if spec.from_end and spec.days not in {"1", "01"}:
         raise CalendarError(
-            f"{text!r} needs the day of the week and the date to match together, which"
-            " cron can only say for whole weeks of a month (1..7, 8..14, ...)"
+            f"{text!r} counts from the end of the month in a way that cron cannot"
         )
-    return ["*", months, ",".join(f"{name}#{n}" for n in nth for name in names)]
+    days = "L" if spec.from_end else _column(spec.days, 1, 31, "day")
+    if every_weekday:
+        return [days, months, "*"], ""
+    if days == "*":
+        return ["*", months, ",".join(names)], ""
+    if nth := _weeks(days):
+        weeks = ",".join(f"{name}#{n}" for n in nth for name in names)
+        return ["*", months, weeks], ""
+    others = [name.upper() for name in _DAYS if name.upper() not in names]
+    return [days, months, "*"], f"* * * * {','.join(others)}"
 
 
 def _weeks(days: str) -> list[int]:
@@ -204,24 +216,24 @@ def _weeks(days: str) -> list[int]:
     return found if covered == last - first + 1 else []
 
 
-def _from_end(spec: _Spec, text: str, months: str, *, every_weekday: bool) -> list[str]:
-    """Return the columns of `*-*~01`, the last day, and of `Fri *-*~07/1`."""
-    if every_weekday and spec.days in {"1", "01"}:
-        return ["L", months, "*"]
-    if not every_weekday and spec.days in {"7/1", "07/1", "01..07", "1..7"}:
-        names = [f"{day}L" for day in sorted(spec.weekdays)]
-        return ["*", months, ",".join(names)]
-    raise CalendarError(
-        f"{text!r} counts from the end of the month in a way that cron cannot"
-    )
-
-
-def _instant(spec: _Spec, text: str) -> str:
-    """Return the local instant of an event with a year: all of it has to be fixed."""
+def _is_instant(spec: _Spec) -> bool:
     parts = (spec.years, spec.months, spec.days, spec.hours, spec.minutes, spec.seconds)
-    if spec.from_end or not all(part.isdigit() for part in parts):
-        raise CalendarError(
-            f"{text!r} is restricted to years; only a single instant can be said here"
-        )
+    return not spec.from_end and all(part.isdigit() for part in parts)
+
+
+def _instant(spec: _Spec) -> str:
+    """Return the local instant of an event of which all is fixed."""
+    parts = (spec.years, spec.months, spec.days, spec.hours, spec.minutes, spec.seconds)
     year, month, day, hour, minute, second = map(int, parts)
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+
+
+def _years(text: str, whole: str) -> tuple[str, str]:
+    """Return the first day of the first year, and the one after the last."""
+    if text == "*":
+        return "", ""
+    first, dots, last = text.partition("..")
+    last = last if dots else first
+    if not (len(first) == len(last) == 4 and first.isdigit() and last.isdigit()):
+        raise CalendarError(f"{whole!r}: only a range of years can be said here")
+    return f"{first}-01-01", f"{int(last) + 1}-01-01"
