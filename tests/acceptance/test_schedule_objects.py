@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jobs_grpc.client import Client
+from support.cli import Ended, jobs_grpc
 from support.installed import Installed, kill
 
 pytestmark = pytest.mark.acceptance
@@ -22,8 +23,8 @@ def test_a_schedule_edited_ten_times_while_due_fires_no_due_time_twice_or_in_hin
 ) -> None:
     installed.start_server()
     job = {"name": "tick", "command": "true", "overlap": "allow"}
-    installed.cli("apply", "-f", "-", stdin=json.dumps(job))
-    installed.cli("schedule", "create", "tick", "often", "--cron", "* * * * * *")
+    cli(installed, "apply", "-f", "-", stdin=json.dumps(job))
+    cli(installed, "schedule", "create", "tick", "often", "--cron", "* * * * * *")
     changed = asyncio.run(edited(installed))
     assert [one["revision"] for one in changed] == list(range(2, EDITS + 2))
     found = decisions(installed)
@@ -40,7 +41,7 @@ def test_a_schedule_edited_ten_times_while_due_fires_no_due_time_twice_or_in_hin
             for each in found
             if instant(each["due_at"]) <= since < instant(each["decided_at"])
         ]
-    runs = installed.json("execution", "list", "--job", "tick", "--limit", "1000")
+    runs = data(installed, "execution", "list", "--job", "tick", "--limit", "1000")
     assert len(runs["data"]) == len({one["id"] for one in runs["data"]})
 
 
@@ -53,33 +54,37 @@ def test_switches_and_own_schedules_survive_applies_and_crashes(
         "command": "true",
         "schedule": {"name": "nightly", "cron": "0 3 * * *"},
     }
-    installed.cli("apply", "-f", "-", stdin=json.dumps(job))
-    installed.cli("schedule", "create", "report", "weekly", "--cron", "0 5 * * 1")
-    installed.cli("schedule", "disable", "report", "nightly", "--reason", "moving")
-    installed.cli(
-        "apply", "-f", "-", stdin=json.dumps({**job, "description": "changed"})
+    cli(installed, "apply", "-f", "-", stdin=json.dumps(job))
+    cli(installed, "schedule", "create", "report", "weekly", "--cron", "0 5 * * 1")
+    cli(installed, "schedule", "disable", "report", "nightly", "--reason", "moving")
+    cli(
+        installed,
+        "apply",
+        "-f",
+        "-",
+        stdin=json.dumps({**job, "description": "changed"}),
     )
     kill(server)
     installed.start_server()
-    found = installed.json("schedule", "list", "report")["data"]
+    found = data(installed, "schedule", "list", "report")["data"]
     shown = {one["name"]: (one["owner"], one["enabled"]) for one in found}
     assert shown == {"nightly": ("document", False), "weekly": ("api", True)}
-    nightly = installed.json("schedule", "get", "report", "nightly")
+    nightly = data(installed, "schedule", "get", "report", "nightly")
     assert nightly["disabled_reason"] == "moving"
-    assert installed.json("job", "get", "report")["next_run_at"]
-    refused = installed.cli("schedule", "delete", "report", "nightly", "-y", code=5)
-    assert "defined by the document" in refused.stderr
-    unknown = installed.cli("schedule", "get", "report", "monthly", code=3)
-    assert 'no schedule "monthly"' in unknown.stderr
-    again = installed.cli(
-        "schedule", "create", "report", "weekly", "--every", "1h", code=5
+    assert data(installed, "job", "get", "report")["next_run_at"]
+    refused = cli(installed, "schedule", "delete", "report", "nightly", "-y", code=5)
+    assert "defined by the document" in refused.err
+    unknown = cli(installed, "schedule", "get", "report", "monthly", code=3)
+    assert 'no schedule "monthly"' in unknown.err
+    again = cli(
+        installed, "schedule", "create", "report", "weekly", "--every", "1h", code=5
     )
-    assert "already" in again.stderr
-    wrong = installed.cli("schedule", "create", "report", "x", "--cron", "* *", code=2)
-    assert "error:" in wrong.stderr
-    installed.cli("schedule", "delete", "report", "weekly", "-y")
-    installed.cli("schedule", "enable", "report", "nightly")
-    (one,) = installed.json("schedule", "list")["data"]
+    assert "already" in again.err
+    wrong = cli(installed, "schedule", "create", "report", "x", "--cron", "* *", code=2)
+    assert "error:" in wrong.err
+    cli(installed, "schedule", "delete", "report", "weekly", "-y")
+    cli(installed, "schedule", "enable", "report", "nightly")
+    (one,) = data(installed, "schedule", "list")["data"]
     assert (one["name"], one["enabled"]) == ("nightly", True)
 
 
@@ -102,11 +107,22 @@ async def edited(installed: Installed) -> list[dict[str, Any]]:
 
 
 def decisions(installed: Installed) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = installed.json(
-        "schedule", "decisions", "tick", "--limit", "1000"
+    found: list[dict[str, str]] = data(
+        installed, "schedule", "decisions", "tick", "--limit", "1000"
     )["data"]
     return found
 
 
 def instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def cli(installed: Installed, *arguments: str, stdin: str = "", code: int = 0) -> Ended:
+    """Run a command in this process; starting one for each would take minutes."""
+    ended = jobs_grpc(*arguments, addr=installed.address, stdin=stdin.encode())
+    assert ended.code == code, ended.err
+    return ended
+
+
+def data(installed: Installed, *arguments: str) -> Any:
+    return cli(installed, *arguments, "-o", "json").json()

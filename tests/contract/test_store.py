@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from jobs_grpc.controlplane.core.rows import (
     RetryRow,
     RevisionRow,
 )
+from jobs_grpc.controlplane.core.schedule_rows import BackfillRow
 from jobs_grpc.controlplane.storage.memory import MemoryStore
 from jobs_grpc.controlplane.storage.sqlite import SqliteStore
 from jobs_grpc.controlplane.storage.statements import ManyRows
@@ -40,6 +42,8 @@ from support.jobs import (
     NOON,
     SECOND,
     attempt_row,
+    backfill_row,
+    backfill_start_row,
     breaker_row,
     created_row,
     decision_row,
@@ -97,6 +101,75 @@ async def test_schedule_objects_come_back_as_last_written_until_they_go(
     assert (await store.load_active()).schedule_objects == (changed, later)
     await store.commit(term, Changes(deleted_schedule_objects=("s1", "nobody")))
     assert (await store.load_active()).schedule_objects == (later,)
+
+
+# Backfills.
+
+
+async def test_backfills_come_back_as_last_written(store: Store, term: int) -> None:
+    first = backfill_row(1)
+    second = backfill_row(2, job="other", workspace="shop")
+    await store.commit(term, Changes(backfills=(first, second)))
+    moved = first._replace(state="paused", cursor=NOON, started=3, reason="by alice")
+    ended = second._replace(state="completed", finished_at=NOON)
+    await store.commit(term, Changes(backfills=(moved, ended)))
+
+    async def listed(**fields: Any) -> list[BackfillRow]:
+        usual = {"workspace": "", "job": "", "before": None, "limit": 9}
+        found = await store.backfills(namespace=NAMESPACE, **{**usual, **fields})
+        return list(found)
+
+    assert await listed() == [ended, moved]
+    assert await listed(before=2) == await listed(job="job-1") == [moved]
+    assert await listed(workspace="shop") == await listed(limit=1) == [ended]
+    assert await store.backfills(
+        namespace="ops", workspace="", job="", before=None, limit=9
+    ) in ([], ())
+    find = store.find_backfills
+    assert list(await find(namespace=NAMESPACE, prefix="b0001", limit=2)) == [moved]
+    assert len(await find(namespace=NAMESPACE, prefix="b", limit=2)) == 2
+    assert not await find(namespace="ops", prefix="b", limit=2)
+
+
+async def test_unfinished_backfills_are_loaded_with_what_was_started_in_their_range(
+    store: Store, term: int
+) -> None:
+    row = backfill_row(1, start=NOON, end=NOON + 3 * HOUR)
+    over = backfill_row(2, finished_at=NOON)
+    await store.commit(
+        term,
+        Changes(
+            backfills=(row, over),
+            revisions=(RevisionRow(1, 1, '{"name":"job-1"}', NOON),),
+            backfill_starts=(
+                backfill_start_row("s1", NOON),
+                backfill_start_row("s1", NOON + 3 * HOUR),
+                backfill_start_row("s2", NOON),
+            ),
+            decisions=(
+                decision_row("s1", NOON + HOUR),
+                decision_row(
+                    "s1", NOON + 2 * HOUR, outcome="skipped", reason="overlap"
+                ),
+                decision_row("s1", NOON - HOUR),
+            ),
+        ),
+    )
+    state = await store.load_active()
+    ((loaded, started),) = state.backfills
+    assert loaded == row
+    assert set(started) == {("s1", NOON), ("s1", NOON + HOUR)}
+    assert state.documents == {(1, 1): '{"name":"job-1"}'}
+    found = await store.started(["s1", "s2"], start=NOON, end=NOON + HOUR)
+    assert set(found) == {("s1", NOON), ("s2", NOON)}
+
+
+async def test_no_due_time_is_started_by_two_backfills(store: Store, term: int) -> None:
+    await store.commit(term, Changes(backfill_starts=(backfill_start_row(),)))
+    again = Changes(backfill_starts=(backfill_start_row(),), created=(created_row(),))
+    with pytest.raises(StoreFailedError):
+        await store.commit(term, again)
+    assert await ids(store, ALL) == []
 
 
 # Terms.

@@ -18,6 +18,7 @@ from jobs_grpc.client._version import VERSION
 from jobs_grpc.client.cli import exits
 from jobs_grpc.client.cli.main import ENTRIES, cli
 from jobs_grpc.client.cli.options import SETTINGS
+from jobs_grpc.client.records.backfill import BackfillOrder, BackfillState
 from jobs_grpc.client.records.breaker import BreakerKind, BreakerState
 from jobs_grpc.client.records.decision import DecisionOutcome, SkipReason
 from jobs_grpc.client.records.execution import (
@@ -33,6 +34,7 @@ from jobs_grpc.client.records.pause import PauseKind, PauseMeanwhile
 from jobs_grpc.client.records.plan import DueTimeChange
 from jobs_grpc.client.records.word import Word
 from jobs_grpc.v1 import (
+    backfill_pb2,
     breaker_service_pb2,
     execution_pb2,
     execution_service_pb2,
@@ -48,6 +50,7 @@ from jobs_grpc.wire import states
 ROOT = Path(__file__).parents[2]
 
 EXPORTED = {
+    "Backfill", "BackfillOrder", "BackfillState",
     "Attempt", "DeadLetter", "ExecutionLink", "Requeued", "Trace", "TraceEntry",
     "Applied", "ApplyOutcome", "Client", "Conflict", "DeadlineExceeded", "Decision",
     "DecisionOutcome", "Execution", "ExecutionFailed", "ExecutionHandle",
@@ -109,6 +112,8 @@ def test_every_final_state_has_an_exit_code() -> None:
         (OutputStream, execution_pb2.OutputStream),
         (ApplyOutcome, job_service_pb2.ApplyOutcome),
         (DueTimeChange, job_service_pb2.DueTimeChange),
+        (BackfillState, backfill_pb2.BackfillState),
+        (BackfillOrder, backfill_pb2.BackfillOrder),
         (ScheduleOwner, job_pb2.ScheduleOwner),
         (WorkerState, fleet_service_pb2.WorkerState),
         (DecisionOutcome, schedule_service_pb2.DecisionOutcome),

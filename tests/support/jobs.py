@@ -28,10 +28,14 @@ from jobs_grpc.controlplane.core.rows import (
     MovedRow,
     PauseRow,
     QueueRow,
-    ScheduleObjectRow,
     ScheduleRow,
     StatisticsRow,
     WorkerRow,
+)
+from jobs_grpc.controlplane.core.schedule_rows import (
+    BackfillRow,
+    BackfillStartRow,
+    ScheduleObjectRow,
 )
 from jobs_grpc.controlplane.core.states import Move
 from jobs_grpc.controlplane.leader.specs import spec_of
@@ -267,6 +271,41 @@ def decision_row(
 def schedule_row(schedule_id: str = "s1", **fields: Any) -> ScheduleRow:
     values: dict[str, Any] = {"job_id": 1, "name": "", "cursor": NOON}
     return ScheduleRow(schedule_id=schedule_id, **{**values, **fields})
+
+
+def backfill_row(seq: int = 1, **fields: Any) -> BackfillRow:
+    values: dict[str, Any] = {
+        "id": f"b{seq:04}",
+        "namespace": NAMESPACE,
+        "workspace": STANDALONE,
+        "job": "job-1",
+        "job_id": 1,
+        "revision": 1,
+        "schedules_json": '[{"id":"s1","name":"","entry":""}]',
+        "start": NOON - DAY,
+        "end": NOON,
+        "newest_first": 0,
+        "parallel": 2,
+        "priority": 5,
+        "total": 24,
+        "requested_by": "alice",
+        "created_at": NOON,
+        "updated_at": NOON,
+        "state": "running",
+        "cursor": None,
+        "started": 0,
+        "left_out": 0,
+        "succeeded": 0,
+        "failed": 0,
+        "cancelled": 0,
+        "reason": "",
+        "finished_at": None,
+    }
+    return BackfillRow(seq=seq, **{**values, **fields})
+
+
+def backfill_start_row(schedule_id: str = "s1", due_at: int = NOON) -> BackfillStartRow:
+    return BackfillStartRow(schedule_id, due_at, "b0001", f"e-{schedule_id}-{due_at}")
 
 
 def schedule_object_row(schedule_id: str = "s1", **fields: Any) -> ScheduleObjectRow:

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     )
     from jobs_grpc.client._executions import ExecutionHandle
     from jobs_grpc.client._submission import Submission
+    from jobs_grpc.client.records.backfill import (
+        Backfill,
+        BackfillOrder,
+        BackfillState,
+    )
     from jobs_grpc.client.records.breaker import Breaker, BreakerKind, BreakerState
     from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
     from jobs_grpc.client.records.execution import (
@@ -111,6 +116,7 @@ _HOME = {
     "_executions": ("ExecutionHandle",),
     "_submission": ("Submission",),
     "records.breaker": ("Breaker", "BreakerKind", "BreakerState"),
+    "records.backfill": ("Backfill", "BackfillOrder", "BackfillState"),
     "records.decision": ("Decision", "DecisionOutcome", "SkipReason"),
     "records.execution": (
         "Attempt",
@@ -152,6 +158,9 @@ __all__ = [
     "Applied",
     "ApplyOutcome",
     "Attempt",
+    "Backfill",
+    "BackfillOrder",
+    "BackfillState",
     "Breaker",
     "BreakerKind",
     "BreakerState",

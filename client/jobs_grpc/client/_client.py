@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from jobs_grpc.client import _convert
+from jobs_grpc.client._backfills import Backfills
 from jobs_grpc.client._breakers import Breakers
 from jobs_grpc.client._dead_letters import DeadLetters
 from jobs_grpc.client._executions import ExecutionHandle, Executions
@@ -69,6 +70,7 @@ class Client:
         self.workers = Workers(self._transport)
         self.pauses = Pauses(self._transport, self.target)
         self.schedules = Schedules(self._transport, self.target)
+        self.backfills = Backfills(self._transport, self.target)
 
     @classmethod
     def connect(

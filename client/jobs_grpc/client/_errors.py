@@ -172,6 +172,7 @@ BY_REASON: Final[Mapping[str, type[JobsError]]] = {
     "OVERLOADED": Overloaded,
     "PROTOCOL_MISMATCH": NotSupported,
     "STALE_FENCE": Conflict,
+    "BACKFILL_NOT_FOUND": NotFound,
     "SCHEDULE_NOT_FOUND": NotFound,
     "SCHEDULE_EXISTS": Conflict,
     "SCHEDULE_OWNED": Conflict,

@@ -56,6 +56,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_NOT_RETRYABLE: _ErrorReason.ValueType  # 20
     """The execution has not ended, or it succeeded."""
     ERROR_REASON_SCHEDULE_NOT_FOUND: _ErrorReason.ValueType  # 30
+    ERROR_REASON_BACKFILL_NOT_FOUND: _ErrorReason.ValueType  # 33
     ERROR_REASON_SCHEDULE_EXISTS: _ErrorReason.ValueType  # 31
     """The job has a schedule of that name already."""
     ERROR_REASON_SCHEDULE_OWNED: _ErrorReason.ValueType  # 32
@@ -105,6 +106,7 @@ ERROR_REASON_WORKSPACE_NOT_FOUND: ErrorReason.ValueType  # 18
 ERROR_REASON_NOT_RETRYABLE: ErrorReason.ValueType  # 20
 """The execution has not ended, or it succeeded."""
 ERROR_REASON_SCHEDULE_NOT_FOUND: ErrorReason.ValueType  # 30
+ERROR_REASON_BACKFILL_NOT_FOUND: ErrorReason.ValueType  # 33
 ERROR_REASON_SCHEDULE_EXISTS: ErrorReason.ValueType  # 31
 """The job has a schedule of that name already."""
 ERROR_REASON_SCHEDULE_OWNED: ErrorReason.ValueType  # 32

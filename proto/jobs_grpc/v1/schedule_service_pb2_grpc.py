@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from jobs_grpc.v1 import backfill_pb2 as jobs__grpc_dot_v1_dot_backfill__pb2
 from jobs_grpc.v1 import schedule_service_pb2 as jobs__grpc_dot_v1_dot_schedule__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -70,6 +71,36 @@ class ScheduleServiceStub(object):
                 request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledRequest.SerializeToString,
                 response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledResponse.FromString,
                 _registered_method=True)
+        self.CreateBackfill = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/CreateBackfill',
+                request_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.CreateBackfillRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.CreateBackfillResponse.FromString,
+                _registered_method=True)
+        self.GetBackfill = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/GetBackfill',
+                request_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.GetBackfillRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.GetBackfillResponse.FromString,
+                _registered_method=True)
+        self.ListBackfills = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/ListBackfills',
+                request_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.ListBackfillsRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.ListBackfillsResponse.FromString,
+                _registered_method=True)
+        self.PauseBackfill = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/PauseBackfill',
+                request_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.PauseBackfillRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.PauseBackfillResponse.FromString,
+                _registered_method=True)
+        self.ResumeBackfill = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/ResumeBackfill',
+                request_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.ResumeBackfillRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.ResumeBackfillResponse.FromString,
+                _registered_method=True)
+        self.CancelBackfill = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/CancelBackfill',
+                request_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.CancelBackfillRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.CancelBackfillResponse.FromString,
+                _registered_method=True)
 
 
 class ScheduleServiceServicer(object):
@@ -127,6 +158,46 @@ class ScheduleServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateBackfill(self, request, context):
+        """Begins a backfill, or says what it would be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBackfill(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBackfills(self, request, context):
+        """Newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseBackfill(self, request, context):
+        """It starts nothing more until it is resumed; what runs goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeBackfill(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelBackfill(self, request, context):
+        """Ends what it has waiting and running; it cannot be resumed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ScheduleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -164,6 +235,36 @@ def add_ScheduleServiceServicer_to_server(servicer, server):
                     servicer.SetScheduleEnabled,
                     request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledRequest.FromString,
                     response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledResponse.SerializeToString,
+            ),
+            'CreateBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBackfill,
+                    request_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.CreateBackfillRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.CreateBackfillResponse.SerializeToString,
+            ),
+            'GetBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBackfill,
+                    request_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.GetBackfillRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.GetBackfillResponse.SerializeToString,
+            ),
+            'ListBackfills': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBackfills,
+                    request_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.ListBackfillsRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.ListBackfillsResponse.SerializeToString,
+            ),
+            'PauseBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseBackfill,
+                    request_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.PauseBackfillRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.PauseBackfillResponse.SerializeToString,
+            ),
+            'ResumeBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeBackfill,
+                    request_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.ResumeBackfillRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.ResumeBackfillResponse.SerializeToString,
+            ),
+            'CancelBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelBackfill,
+                    request_deserializer=jobs__grpc_dot_v1_dot_backfill__pb2.CancelBackfillRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_backfill__pb2.CancelBackfillResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -356,6 +457,168 @@ class ScheduleService(object):
             '/jobs_grpc.v1.ScheduleService/SetScheduleEnabled',
             jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledRequest.SerializeToString,
             jobs__grpc_dot_v1_dot_schedule__service__pb2.SetScheduleEnabledResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/CreateBackfill',
+            jobs__grpc_dot_v1_dot_backfill__pb2.CreateBackfillRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_backfill__pb2.CreateBackfillResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/GetBackfill',
+            jobs__grpc_dot_v1_dot_backfill__pb2.GetBackfillRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_backfill__pb2.GetBackfillResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBackfills(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/ListBackfills',
+            jobs__grpc_dot_v1_dot_backfill__pb2.ListBackfillsRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_backfill__pb2.ListBackfillsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/PauseBackfill',
+            jobs__grpc_dot_v1_dot_backfill__pb2.PauseBackfillRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_backfill__pb2.PauseBackfillResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/ResumeBackfill',
+            jobs__grpc_dot_v1_dot_backfill__pb2.ResumeBackfillRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_backfill__pb2.ResumeBackfillResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/CancelBackfill',
+            jobs__grpc_dot_v1_dot_backfill__pb2.CancelBackfillRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_backfill__pb2.CancelBackfillResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from jobs_grpc.v1 import backfill_pb2 as _backfill_pb2
 from jobs_grpc.v1 import schedule_service_pb2 as _schedule_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -52,6 +53,16 @@ class ScheduleServiceStub:
     """Removes an API-owned schedule. Its decisions stay, what runs goes on."""
     SetScheduleEnabled: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.SetScheduleEnabledRequest, _schedule_service_pb2.SetScheduleEnabledResponse]
     """Switches any schedule on or off; for one of a document that outlives the next apply."""
+    CreateBackfill: _grpc.UnaryUnaryMultiCallable[_backfill_pb2.CreateBackfillRequest, _backfill_pb2.CreateBackfillResponse]
+    """Begins a backfill, or says what it would be."""
+    GetBackfill: _grpc.UnaryUnaryMultiCallable[_backfill_pb2.GetBackfillRequest, _backfill_pb2.GetBackfillResponse]
+    ListBackfills: _grpc.UnaryUnaryMultiCallable[_backfill_pb2.ListBackfillsRequest, _backfill_pb2.ListBackfillsResponse]
+    """Newest first."""
+    PauseBackfill: _grpc.UnaryUnaryMultiCallable[_backfill_pb2.PauseBackfillRequest, _backfill_pb2.PauseBackfillResponse]
+    """It starts nothing more until it is resumed; what runs goes on."""
+    ResumeBackfill: _grpc.UnaryUnaryMultiCallable[_backfill_pb2.ResumeBackfillRequest, _backfill_pb2.ResumeBackfillResponse]
+    CancelBackfill: _grpc.UnaryUnaryMultiCallable[_backfill_pb2.CancelBackfillRequest, _backfill_pb2.CancelBackfillResponse]
+    """Ends what it has waiting and running; it cannot be resumed."""
 
 @_typing.type_check_only
 class ScheduleServiceAsyncStub(ScheduleServiceStub):
@@ -77,6 +88,16 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     """Removes an API-owned schedule. Its decisions stay, what runs goes on."""
     SetScheduleEnabled: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.SetScheduleEnabledRequest, _schedule_service_pb2.SetScheduleEnabledResponse]  # type: ignore[assignment]
     """Switches any schedule on or off; for one of a document that outlives the next apply."""
+    CreateBackfill: _aio.UnaryUnaryMultiCallable[_backfill_pb2.CreateBackfillRequest, _backfill_pb2.CreateBackfillResponse]  # type: ignore[assignment]
+    """Begins a backfill, or says what it would be."""
+    GetBackfill: _aio.UnaryUnaryMultiCallable[_backfill_pb2.GetBackfillRequest, _backfill_pb2.GetBackfillResponse]  # type: ignore[assignment]
+    ListBackfills: _aio.UnaryUnaryMultiCallable[_backfill_pb2.ListBackfillsRequest, _backfill_pb2.ListBackfillsResponse]  # type: ignore[assignment]
+    """Newest first."""
+    PauseBackfill: _aio.UnaryUnaryMultiCallable[_backfill_pb2.PauseBackfillRequest, _backfill_pb2.PauseBackfillResponse]  # type: ignore[assignment]
+    """It starts nothing more until it is resumed; what runs goes on."""
+    ResumeBackfill: _aio.UnaryUnaryMultiCallable[_backfill_pb2.ResumeBackfillRequest, _backfill_pb2.ResumeBackfillResponse]  # type: ignore[assignment]
+    CancelBackfill: _aio.UnaryUnaryMultiCallable[_backfill_pb2.CancelBackfillRequest, _backfill_pb2.CancelBackfillResponse]  # type: ignore[assignment]
+    """Ends what it has waiting and running; it cannot be resumed."""
 
 class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Due times: what they will be, and what became of each."""
@@ -141,5 +162,51 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.SetScheduleEnabledResponse, _abc.Awaitable[_schedule_service_pb2.SetScheduleEnabledResponse]]:
         """Switches any schedule on or off; for one of a document that outlives the next apply."""
+
+    @_abc_1.abstractmethod
+    def CreateBackfill(
+        self,
+        request: _backfill_pb2.CreateBackfillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backfill_pb2.CreateBackfillResponse, _abc.Awaitable[_backfill_pb2.CreateBackfillResponse]]:
+        """Begins a backfill, or says what it would be."""
+
+    @_abc_1.abstractmethod
+    def GetBackfill(
+        self,
+        request: _backfill_pb2.GetBackfillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backfill_pb2.GetBackfillResponse, _abc.Awaitable[_backfill_pb2.GetBackfillResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListBackfills(
+        self,
+        request: _backfill_pb2.ListBackfillsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backfill_pb2.ListBackfillsResponse, _abc.Awaitable[_backfill_pb2.ListBackfillsResponse]]:
+        """Newest first."""
+
+    @_abc_1.abstractmethod
+    def PauseBackfill(
+        self,
+        request: _backfill_pb2.PauseBackfillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backfill_pb2.PauseBackfillResponse, _abc.Awaitable[_backfill_pb2.PauseBackfillResponse]]:
+        """It starts nothing more until it is resumed; what runs goes on."""
+
+    @_abc_1.abstractmethod
+    def ResumeBackfill(
+        self,
+        request: _backfill_pb2.ResumeBackfillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backfill_pb2.ResumeBackfillResponse, _abc.Awaitable[_backfill_pb2.ResumeBackfillResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CancelBackfill(
+        self,
+        request: _backfill_pb2.CancelBackfillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backfill_pb2.CancelBackfillResponse, _abc.Awaitable[_backfill_pb2.CancelBackfillResponse]]:
+        """Ends what it has waiting and running; it cannot be resumed."""
 
 def add_ScheduleServiceServicer_to_server(servicer: ScheduleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -44,6 +44,7 @@ STATUS_OF: Final[Mapping[ErrorReason.ValueType, grpc.StatusCode]] = {
     ErrorReason.ERROR_REASON_OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ErrorReason.ERROR_REASON_PROTOCOL_MISMATCH: grpc.StatusCode.FAILED_PRECONDITION,
     ErrorReason.ERROR_REASON_STALE_FENCE: grpc.StatusCode.FAILED_PRECONDITION,
+    ErrorReason.ERROR_REASON_BACKFILL_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     ErrorReason.ERROR_REASON_SCHEDULE_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     ErrorReason.ERROR_REASON_SCHEDULE_EXISTS: grpc.StatusCode.ALREADY_EXISTS,
     ErrorReason.ERROR_REASON_SCHEDULE_OWNED: grpc.StatusCode.FAILED_PRECONDITION,

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from jobs_grpc.controlplane.core.effects import (
+    BackfillMoved,
     BreakerMoved,
     DueTimeSkipped,
     ExecutionFinished,
@@ -69,6 +70,7 @@ FACTS: list[Fact] = [
     DueTimeSkipped(key(), NOON, "overlap", ID),
     JobApplied(key(), "created", 1),
     JobDeleted(key()),
+    BackfillMoved(key(), "b1", "completed"),
     SessionOpened("s1", "w1", 4, resumed=False),
     SessionDisconnected("s1", "w1"),
     SessionEnded("s1", "w1", "silence", 2),

@@ -78,6 +78,9 @@ ENTRIES: Final = {
         f"{_HOME}.breaker:breaker",
         "Look after circuit breakers: what keeps failing is left alone.",
     ),
+    "backfill": Entry(
+        f"{_HOME}.backfill:backfill", "Run a job for due times of the past."
+    ),
     "queue": Entry(f"{_HOME}.fleet:queue", "Show the waiting lines."),
     "worker": Entry(
         f"{_DAEMONS}.become:worker",

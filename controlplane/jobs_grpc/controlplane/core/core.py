@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from .backfill import Backfill
+from .backfilling import Backfills
 from .breakers import Breaker
 from .deciding import Decider
 from .definitions import Definitions, job_name
@@ -27,8 +29,10 @@ from .fleet_rows import BreakerRow
 from .inputs import (
     ApplyJobs,
     Beat,
+    BeginBackfill,
     BeginPause,
     Cancel,
+    ChangeBackfill,
     CloseSession,
     DeleteJob,
     DeleteSchedule,
@@ -87,6 +91,7 @@ class Core:
         self._fleet = Fleet(
             self.live, self._executions, self.waiting, session_ttl=session_ttl
         )
+        self.backfills = Backfills(self.live, self._executions, self._definitions)
         self._explainer = Explainer(
             self.live, self.waiting, self._executions.holds, self.pauses
         )
@@ -103,6 +108,8 @@ class Core:
             SetScheduleEnabled: schedules.set_enabled,
             BeginPause: self._pausing.begin,
             EndPauses: self._pausing.end,
+            BeginBackfill: self.backfills.create,
+            ChangeBackfill: self.backfills.change,
             Submit: self._submit,
             RunAgain: self._executions.follow_ups.run_again,
             PurgeDeadLetters: self._executions.follow_ups.purge,
@@ -142,9 +149,12 @@ class Core:
             except RefusedError as error:
                 draft.replies.append(error)
         self._place(draft)
+        while self.backfills and self.backfills.follow(draft):
+            self._place(draft)
         self.timeline.alarms.ended(draft.statistics.values())
         self._breakers.note(draft, self.live)
-        return draft.freeze(self._wake_at())
+        wake_at = draft.now if self.backfills.is_eager else self._wake_at()
+        return draft.freeze(wake_at)
 
     def require_job(self, key: JobKey) -> Job:
         """Return a live job, or raise `JobNotFoundError`."""
@@ -203,9 +213,17 @@ class Core:
             namespace = execution.spec.namespace
             self.live.requests[(namespace, execution.request_id)] = execution.id
 
+    def restore_backfill(
+        self, backfill: Backfill, started: Iterable[tuple[str, int]]
+    ) -> None:
+        """Take over a backfill of an earlier term, after jobs and executions."""
+        self.backfills.restore(backfill, started)
+
     def _delete(self, draft: Draft, request: DeleteJob) -> None:
         """Remove a definition. What it runs goes on; what was held for it, ends."""
         job = self.live.jobs.get(request.key)
+        if job is not None:
+            self.backfills.drop_job(draft, job)
         for execution in tuple(job.active.values()) if job else ():
             if execution.hold is not None:
                 self._executions.cancel(draft, execution, "the job was deleted")

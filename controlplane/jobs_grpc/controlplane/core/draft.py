@@ -30,12 +30,13 @@ from .rows import (
     MetaRow,
     PauseRow,
     RevisionRow,
-    ScheduleObjectRow,
     ScheduleRow,
     WorkerRow,
 )
+from .schedule_rows import BackfillStartRow, ScheduleObjectRow
 
 if TYPE_CHECKING:
+    from .backfill import Backfill
     from .live import Job, Schedule, Sequence
     from .story import Event
     from .waiting import Queue
@@ -72,6 +73,11 @@ class Draft:
     deleted_schedules: dict[str, None] = field(default_factory=dict)
     # None where it is gone.
     schedule_objects: dict[str, ScheduleObjectRow | None] = field(default_factory=dict)
+    backfills: dict[int, Backfill] = field(default_factory=dict)
+    backfill_starts: list[BackfillStartRow] = field(default_factory=list)
+    # How many due times backfills have dealt with, how many facts they have looked at.
+    backfilled: int = 0
+    followed: int = 0
     cursors: dict[str, Schedule] = field(default_factory=dict)
     decisions: list[DecisionRow] = field(default_factory=list)
     extended: dict[tuple[str, int], ExtendedRow] = field(default_factory=dict)
@@ -162,6 +168,8 @@ class Draft:
             deleted_schedule_objects=tuple(
                 id_ for id_, row in self.schedule_objects.items() if row is None
             ),
+            backfills=tuple(one.row() for one in self.backfills.values()),
+            backfill_starts=tuple(self.backfill_starts),
             cursors=tuple(
                 CursorRow(schedule.cursor, schedule.spec.id)
                 for schedule in self.cursors.values()

@@ -139,6 +139,15 @@ class TimeZonesChanged:
     schedules: int
 
 
+@dataclass(frozen=True, slots=True)
+class BackfillMoved:
+    """A backfill was created, paused, resumed (`running`), cancelled or completed."""
+
+    key: JobKey
+    backfill_id: str
+    outcome: str
+
+
 class ExecutionLeased(NamedTuple):
     """An execution has a worker. `waited` is the time since it was due, µs."""
 
@@ -242,6 +251,7 @@ Fact = (
     | PauseEnded
     | DueTimeSkipped
     | TimeZonesChanged
+    | BackfillMoved
     | ExecutionLeased
     | ExecutionStarted
     | ExecutionReleased

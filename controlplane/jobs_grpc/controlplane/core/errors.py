@@ -10,6 +10,7 @@
     ├── BreakerNotFoundError
     ├── NotRunningError
     ├── NotRetryableError
+    ├── BackfillNotFoundError
     ├── ScheduleNotFoundError
     ├── ScheduleExistsError
     ├── ScheduleOwnedError
@@ -63,6 +64,10 @@ class BreakerNotFoundError(RefusedError):
 
 class NotRunningError(RefusedError):
     """There is nothing to cancel: the execution is final, or the job does not run."""
+
+
+class BackfillNotFoundError(RefusedError):
+    """No backfill of that id in that namespace, or none that is unfinished."""
 
 
 class ScheduleNotFoundError(RefusedError):

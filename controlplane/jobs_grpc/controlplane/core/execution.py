@@ -116,7 +116,16 @@ class Execution:
     @property
     def order(self) -> int:
         """Its place in its queue: smaller goes first."""
-        return self.scheduled_for + (self.priority - 1) * AGEING
+        return self.waits_from + (self.priority - 1) * AGEING
+
+    @property
+    def waits_from(self) -> int:
+        """The instant from which its waiting counts.
+
+        A backfill's due times are long past; to wait since then would put them before
+        all live work.
+        """
+        return self.created_at if self.trigger == "backfill" else self.scheduled_for
 
     def move(self, move: Move) -> None:
         """Go to the state that the table gives, or raise `IllegalMoveError`."""

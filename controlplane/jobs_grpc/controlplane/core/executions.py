@@ -199,7 +199,7 @@ class Executions:
                 fence=execution.fence,
                 worker=execution.worker,
             )
-        since = execution.scheduled_for
+        since = execution.waits_from
         if execution.retry is not None:
             since = max(since, execution.retry.due_at)
         waited = draft.now - since

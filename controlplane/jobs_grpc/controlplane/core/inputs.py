@@ -7,9 +7,11 @@ thousand is a named tuple, because a frozen dataclass sets each field by a call.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from .backfill import BackfillState
 from .execution import Result
 from .job import JobKey, JobSpec, ScheduleSpec
 from .pauses import Meanwhile, Scope
@@ -105,6 +107,41 @@ class EndPauses:
     pause_id: str = ""
     scope: Scope | None = None
     who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginBackfill:
+    """Begin a backfill of [start, end); answers the live `Backfill`.
+
+    `schedules` are as the job's `revision` has them, `started` the due times in the range
+    that each of them has started, as read from the store while the core's backfills were
+    of that `generation`.
+    """
+
+    id: str
+    key: JobKey
+    revision: int
+    schedules: tuple[ScheduleSpec, ...]
+    schedules_json: str
+    start: int
+    end: int
+    newest_first: bool
+    parallel: int
+    priority: int
+    total: int
+    started: Mapping[str, AbstractSet[int]]
+    generation: int
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeBackfill:
+    """Pause, resume or cancel (`running`, `paused`, `cancelling`); answers the `Backfill`."""
+
+    namespace: str
+    id: str
+    state: BackfillState
+    reason: str
 
 
 class Submission(NamedTuple):
@@ -289,6 +326,8 @@ Input = (
     | SetScheduleEnabled
     | BeginPause
     | EndPauses
+    | BeginBackfill
+    | ChangeBackfill
     | Submit
     | RunAgain
     | PurgeDeadLetters

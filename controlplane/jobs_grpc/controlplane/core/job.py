@@ -296,7 +296,19 @@ def execution_id(schedule: str, due_at: int) -> str:
     It is computed, not drawn: a leader that must decide the same due time again names
     the same execution.
     """
-    text = f"{schedule}\x1f{due_at}"
+    return _uuid(f"{schedule}\x1f{due_at}")
+
+
+def backfill_execution_id(schedule: str, due_at: int) -> str:
+    """Return the id of the execution of a due time that a backfill starts.
+
+    Another one than the schedule's own, whose record may have been kept for longer than
+    the decision that tells of it.
+    """
+    return _uuid(f"{schedule}\x1fbackfill\x1f{due_at}")
+
+
+def _uuid(text: str) -> str:
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     return "-".join(
         (digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:])

@@ -11,6 +11,7 @@ creates the new one, so that there is no instant at which two could pass:
 | `replace` | the others are ended, its execution is held until they are final |
 
 Executions that wait for a later instant do not count: they have not begun to matter.
+Neither do those of a backfill, which has its own limit: else it would starve the schedule.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def judge(job: Job, now: int) -> Verdict:
     # The usual case, and it must cost nothing: fewer executions than may be active.
     if len(job.active) < spec.max_active:
         return _CLEAR
-    active = [one for one in job.active.values() if one.state is not State.SCHEDULED]
+    active = [one for one in job.active.values() if _counts(one)]
     if len(active) < spec.max_active:
         return _CLEAR
     held = sum(one.hold is not None for one in active)
@@ -82,7 +83,7 @@ def in_the_way(job: Job) -> Iterator[Execution]:
 
     In this order none of those that are held is let go only to be ended at once.
     """
-    active = [one for one in job.active.values() if one.state is not State.SCHEDULED]
+    active = [one for one in job.active.values() if _counts(one)]
     yield from reversed(active)
 
 
@@ -96,8 +97,11 @@ def settle(draft: Draft, holds: Holds, job: Job) -> None:
     if not held:
         return
     room = job.spec.max_active - sum(
-        one.hold is None and one.state is not State.SCHEDULED
-        for one in job.active.values()
+        one.hold is None and _counts(one) for one in job.active.values()
     )
     for execution in held[: max(0, room)]:
         holds.let_go(draft, execution)
+
+
+def _counts(one: Execution) -> bool:
+    return one.state is not State.SCHEDULED and one.trigger != "backfill"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .fleet_rows import BreakerRow
+from .schedule_rows import BackfillRow, BackfillStartRow, ScheduleObjectRow
 
 
 class JobRow(NamedTuple):
@@ -60,21 +61,6 @@ class ScheduleRow(NamedTuple):
     job_id: int
     name: str
     cursor: int
-
-
-class ScheduleObjectRow(NamedTuple):
-    """What a schedule is beyond the job's document; most schedules have no such row."""
-
-    schedule_id: str
-    job_id: int
-    # Empty where the document defines the schedule and this only switches it.
-    entry_json: str
-    revision: int
-    enabled: int | None
-    disabled_reason: str
-    disabled_until: int | None
-    created_at: int
-    updated_at: int
 
 
 class CursorRow(NamedTuple):
@@ -337,6 +323,8 @@ class Changes:
     deleted_schedules: tuple[str, ...] = ()
     schedule_objects: tuple[ScheduleObjectRow, ...] = ()
     deleted_schedule_objects: tuple[str, ...] = ()
+    backfills: tuple[BackfillRow, ...] = ()
+    backfill_starts: tuple[BackfillStartRow, ...] = ()
     cursors: tuple[CursorRow, ...] = ()
     decisions: tuple[DecisionRow, ...] = ()
     # Written after the decisions, which they may extend in the same commit.
@@ -431,6 +419,8 @@ class ActiveState:
     statistics: tuple[StatisticsRow, ...] = ()
     schedules: tuple[ScheduleRow, ...] = ()
     schedule_objects: tuple[ScheduleObjectRow, ...] = ()
+    # Unfinished ones, each with the (schedule id, due time) already started in its range.
+    backfills: tuple[tuple[BackfillRow, tuple[tuple[str, int], ...]], ...] = ()
     # Not final, or lost recently.
     executions: tuple[ExecutionRow, ...] = ()
     # Of those that are not final.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .rows import ScheduleObjectRow
+from .schedule_rows import ScheduleObjectRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

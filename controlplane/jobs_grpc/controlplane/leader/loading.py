@@ -7,6 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 
+from jobs_grpc.controlplane.core.backfill import backfill_of
 from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.execution import Execution, Hold
 from jobs_grpc.controlplane.core.fleet import SESSION_TTL
@@ -18,14 +19,15 @@ from jobs_grpc.controlplane.core.rows import (
     ActiveState,
     ExecutionRow,
     JobRow,
-    ScheduleObjectRow,
     StatisticsRow,
 )
 from jobs_grpc.controlplane.core.schedule_object import ScheduleObject, object_of
+from jobs_grpc.controlplane.core.schedule_rows import ScheduleObjectRow
 from jobs_grpc.controlplane.core.states import Phase, State
 from jobs_grpc.controlplane.core.zones import KEY as ZONES_KEY
 from jobs_grpc.controlplane.core.zones import Zones
 
+from .backfills import read_kept
 from .specs import schedule_of, spec_from_json
 
 log = logging.getLogger(__name__)
@@ -89,7 +91,23 @@ def build_core(
         execution.hold = holds.get(one.seq)
         execution.retry = retries.get(one.seq)
         core.restore_execution(execution, now)
+    _restore_backfills(core, state, specs)
     return core
+
+
+def _restore_backfills(
+    core: Core, state: ActiveState, specs: dict[tuple[int, int], JobSpec]
+) -> None:
+    for backfill, started in state.backfills:
+        pinned = (backfill.job_id, backfill.revision)
+        try:
+            if pinned not in specs:
+                specs[pinned] = spec_from_json(state.documents[pinned])
+            schedules = read_kept(backfill.schedules_json, specs[pinned])
+        except (ValueError, KeyError):
+            log.exception("backfill %s cannot be read", backfill.id)
+            continue
+        core.restore_backfill(backfill_of(backfill, schedules), started)
 
 
 def _objects(

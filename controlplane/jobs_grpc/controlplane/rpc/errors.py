@@ -30,6 +30,7 @@ REASONS: Final[Mapping[type[Exception], ErrorReason.ValueType]] = {
     core.AmbiguousIdError: ErrorReason.ERROR_REASON_AMBIGUOUS_ID,
     core.BreakerNotFoundError: ErrorReason.ERROR_REASON_BREAKER_NOT_FOUND,
     core.NotRunningError: ErrorReason.ERROR_REASON_NOT_RUNNING,
+    core.BackfillNotFoundError: ErrorReason.ERROR_REASON_BACKFILL_NOT_FOUND,
     core.ScheduleNotFoundError: ErrorReason.ERROR_REASON_SCHEDULE_NOT_FOUND,
     core.ScheduleExistsError: ErrorReason.ERROR_REASON_SCHEDULE_EXISTS,
     core.ScheduleOwnedError: ErrorReason.ERROR_REASON_SCHEDULE_OWNED,

@@ -12,11 +12,12 @@ from jobs_grpc.v1 import schedule_service_pb2 as pb
 from jobs_grpc.wire.time import microseconds
 
 from . import convert
+from .backfill_calls import BackfillCalls
 from .job_service import page_size
 from .schedule_objects import ScheduleObjectCalls
 
 
-class ScheduleService(ScheduleObjectCalls):
+class ScheduleService(ScheduleObjectCalls, BackfillCalls):
     """See the contract."""
 
     async def ListDecisions(

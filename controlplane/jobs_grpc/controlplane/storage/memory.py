@@ -30,12 +30,13 @@ from jobs_grpc.controlplane.core.rows import (
     PauseRow,
     QueueRow,
     RetryRow,
-    ScheduleObjectRow,
     ScheduleRow,
     StatisticsRow,
     WorkerRow,
 )
+from jobs_grpc.controlplane.core.schedule_rows import ScheduleObjectRow
 
+from .memory_backfills import BackfillVerbs, MemoryBackfills
 from .store import (
     DeadLetterFilter,
     DecisionFilter,
@@ -47,7 +48,7 @@ from .store import (
 )
 
 
-class MemoryStore:
+class MemoryStore(BackfillVerbs):
     """See `storage.store.Store`."""
 
     def __init__(self) -> None:
@@ -58,6 +59,7 @@ class MemoryStore:
         self._schedules: dict[str, ScheduleRow] = {}
         self._schedule_objects: dict[str, ScheduleObjectRow] = {}
         self._decisions: dict[tuple[str, int], DecisionRow] = {}
+        self._backfills = MemoryBackfills(self._decisions)
         self._executions: dict[int, ExecutionRow] = {}
         self._ids: dict[str, int] = {}
         self._requests: dict[tuple[str, str], str] = {}
@@ -100,7 +102,9 @@ class MemoryStore:
             for row in self._executions.values()
             if row.finished_at is None or row.state == "lost"
         ]
+        backfills = self._backfills.unfinished()
         wanted = {(row.job_id, row.revision) for row in active}
+        wanted |= {(row.job_id, row.revision) for row, _ in backfills}
         decided: dict[str, int] = {}
         for schedule_id, due_at in self._decisions:
             decided[schedule_id] = max(due_at, decided.get(schedule_id, 0))
@@ -117,6 +121,7 @@ class MemoryStore:
                     key=lambda row: (row.created_at, row.schedule_id),
                 )
             ),
+            backfills=backfills,
             executions=tuple(sorted(active)),
             pauses=tuple(
                 sorted(
@@ -339,6 +344,7 @@ class MemoryStore:
                 raise StoreFailedError(f"request {row.request_id} exists")
             ids.add(row.id)
             requests.add(request)
+        self._backfills.check(changes)
         for decision in changes.decisions:
             if (decision.schedule_id, decision.due_at) in self._decisions:
                 raise StoreFailedError("the due time is decided already")
@@ -363,6 +369,7 @@ class MemoryStore:
             self._documents.setdefault((one.job_id, one.revision), one.document_json)
         for schedule in changes.schedules:
             self._schedules[schedule.schedule_id] = schedule
+        self._backfills.write(changes)
         for one_object in changes.schedule_objects:
             self._schedule_objects[one_object.schedule_id] = one_object
         for cursor in changes.cursors:

@@ -34,6 +34,7 @@ from jobs_grpc.controlplane.core.rows import (
     QueueRow,
     WorkerRow,
 )
+from jobs_grpc.controlplane.core.schedule_rows import BackfillRow
 
 
 class StoreError(Exception):
@@ -231,6 +232,36 @@ class Store(Protocol):
 
     async def pauses(self, wanted: PauseFilter, limit: int) -> Sequence[PauseRow]:
         """Return pauses, the latest beginning first."""
+        ...
+
+    async def started(
+        self, schedule_ids: Sequence[str], *, start: int, end: int
+    ) -> Sequence[tuple[str, int]]:
+        """Return (schedule id, due time) of what was started, due in [start, end).
+
+        By the schedule itself or by a backfill; a pair may come twice.
+        """
+        ...
+
+    async def backfills(
+        self,
+        *,
+        namespace: str,
+        workspace: str,
+        job: str,
+        before: int | None,
+        limit: int,
+    ) -> Sequence[BackfillRow]:
+        """Return backfills, newest first, with numbers below `before`.
+
+        An empty `workspace` or `job` does not restrict.
+        """
+        ...
+
+    async def find_backfills(
+        self, *, namespace: str, prefix: str, limit: int
+    ) -> Sequence[BackfillRow]:
+        """Return backfills whose id begins with `prefix`, in the order of ids."""
         ...
 
     async def queues(self) -> tuple[Sequence[QueueRow], Sequence[QueueDepth]]:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 from jobs_grpc.controlplane.core.effects import (
+    BackfillMoved,
     BreakerMoved,
     DueTimeSkipped,
     ExecutionFinished,
@@ -112,6 +113,11 @@ def _pause_ended(fact: PauseEnded) -> Line:
     return logging.INFO, text, "", {"pause": fact.pause.id}
 
 
+def _backfill(fact: BackfillMoved) -> Line:
+    text = f"JOB {_name(fact.key)}: backfill {fact.outcome}"
+    return logging.INFO, text, "", {"backfill": fact.backfill_id}
+
+
 def _released(fact: ExecutionReleased) -> Line:
     execution = fact.execution
     text = f"JOB {_name(execution.spec.key)}: waits again: {fact.reason}"
@@ -180,6 +186,7 @@ DESCRIPTIONS: Final[Mapping[type[Any], Callable[[Any], Line]]] = {
     TimeZonesChanged: _zones_changed,
     PauseBegan: _pause_began,
     PauseEnded: _pause_ended,
+    BackfillMoved: _backfill,
     JobApplied: _applied,
     JobDeleted: _deleted,
     SessionOpened: _opened,

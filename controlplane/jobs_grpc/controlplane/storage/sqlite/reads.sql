@@ -31,6 +31,15 @@ select
 from schedule_objects
 order by created_at, schedule_id;
 
+-- name: active_backfills
+select
+    seq, id, namespace, workspace, job, job_id, revision, schedules_json, "start", "end",
+    newest_first, parallel, priority, total, requested_by, created_at, updated_at, state,
+    "cursor", started, left_out, succeeded, failed, cancelled, reason, finished_at
+from backfills
+where finished_at is null
+order by seq;
+
 -- name: active_executions
 -- What is not final, and what was lost since $1: its late result still counts.
 select * from executions where finished_at is null
@@ -50,6 +59,8 @@ where (job_id, revision) in (
     select job_id, revision from executions where finished_at is null
     union
     select job_id, revision from executions where state = 'lost' and finished_at >= $1
+    union
+    select job_id, revision from backfills where finished_at is null
 );
 
 -- name: active_queues
@@ -241,6 +252,37 @@ where
     and (due_at, schedule_id) < ($6, $7)
 order by due_at desc, schedule_id desc
 limit $8;
+
+-- name: started
+select schedule_id, due_at from decisions
+where schedule_id = $1 and due_at >= $2 and due_at < $3 and outcome = 'started'
+union all
+select schedule_id, due_at from backfill_starts
+where schedule_id = $1 and due_at >= $2 and due_at < $3;
+
+-- name: backfills
+select
+    seq, id, namespace, workspace, job, job_id, revision, schedules_json, "start", "end",
+    newest_first, parallel, priority, total, requested_by, created_at, updated_at, state,
+    "cursor", started, left_out, succeeded, failed, cancelled, reason, finished_at
+from backfills
+where
+    namespace = $1
+    and seq < $2
+    and ($3 = '' or workspace = $3)
+    and ($4 = '' or job = $4)
+order by seq desc
+limit $5;
+
+-- name: find_backfills
+select
+    seq, id, namespace, workspace, job, job_id, revision, schedules_json, "start", "end",
+    newest_first, parallel, priority, total, requested_by, created_at, updated_at, state,
+    "cursor", started, left_out, succeeded, failed, cancelled, reason, finished_at
+from backfills
+where id >= $2 and id < $3 and namespace = $1
+order by id
+limit $4;
 
 -- name: queues
 select name, weight, completed, failed from queues order by name;

@@ -30,11 +30,11 @@ from jobs_grpc.controlplane.core.rows import (
     PauseRow,
     QueueRow,
     RetryRow,
-    ScheduleObjectRow,
     ScheduleRow,
     StatisticsRow,
     WorkerRow,
 )
+from jobs_grpc.controlplane.core.schedule_rows import BackfillRow, ScheduleObjectRow
 from jobs_grpc.controlplane.storage.store import (
     DeadLetterFilter,
     DecisionFilter,
@@ -107,6 +107,7 @@ class SqliteStore:
             schedule_objects=tuple(
                 map(ScheduleObjectRow._make, await fetch("active_schedule_objects"))
             ),
+            backfills=await self._active_backfills(),
             executions=tuple(
                 map(ExecutionRow._make, await fetch("active_executions", lost_since))
             ),
@@ -122,6 +123,21 @@ class SqliteStore:
             counts=tuple(map(CountRow._make, await fetch("active_counts"))),
             meta=tuple(map(MetaRow._make, await fetch("active_meta"))),
         )
+
+    async def _active_backfills(
+        self,
+    ) -> tuple[tuple[BackfillRow, tuple[tuple[str, int], ...]], ...]:
+        rows = await self._reader.fetch("active_backfills")
+        return tuple(
+            [
+                (row, tuple(await self._started_of(row)))
+                for row in map(BackfillRow._make, rows)
+            ]
+        )
+
+    async def _started_of(self, row: BackfillRow) -> Sequence[tuple[str, int]]:
+        ids = [one["id"] for one in json.loads(row.schedules_json)]
+        return await self.started(ids, start=row.start, end=row.end)
 
     async def job(self, key: JobKey) -> JobRecord | None:
         rows = await self._reader.fetch("job", *key)
@@ -240,6 +256,38 @@ class SqliteStore:
             limit,
         )
         return [PauseRow._make(row) for row in rows]
+
+    async def started(
+        self, schedule_ids: Sequence[str], *, start: int, end: int
+    ) -> Sequence[tuple[str, int]]:
+        found: list[tuple[str, int]] = []
+        for schedule_id in schedule_ids:
+            rows = await self._reader.fetch("started", schedule_id, start, end)
+            found.extend((row[0], row[1]) for row in rows)
+        return found
+
+    async def backfills(
+        self,
+        *,
+        namespace: str,
+        workspace: str,
+        job: str,
+        before: int | None,
+        limit: int,
+    ) -> Sequence[BackfillRow]:
+        last = _FAR if before is None else before
+        rows = await self._reader.fetch(
+            "backfills", namespace, last, workspace, job, limit
+        )
+        return [BackfillRow._make(row) for row in rows]
+
+    async def find_backfills(
+        self, *, namespace: str, prefix: str, limit: int
+    ) -> Sequence[BackfillRow]:
+        rows = await self._reader.fetch(
+            "find_backfills", namespace, prefix, prefix + "~", limit
+        )
+        return [BackfillRow._make(row) for row in rows]
 
     async def queues(self) -> tuple[Sequence[QueueRow], Sequence[QueueDepth]]:
         totals = await self._reader.fetch("queues")

@@ -65,6 +65,31 @@ on conflict (schedule_id) do update set
 -- name: deleted_schedule_objects
 delete from schedule_objects where schedule_id = $1;
 
+-- name: backfills
+insert into backfills (
+    seq, id, namespace, workspace, job, job_id, revision, schedules_json, "start", "end",
+    newest_first, parallel, priority, total, requested_by, created_at, updated_at, state,
+    "cursor", started, left_out, succeeded, failed, cancelled, reason, finished_at
+) values (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+    $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26
+)
+on conflict (seq) do update set
+    updated_at = excluded.updated_at,
+    state = excluded.state,
+    "cursor" = excluded."cursor",
+    started = excluded.started,
+    left_out = excluded.left_out,
+    succeeded = excluded.succeeded,
+    failed = excluded.failed,
+    cancelled = excluded.cancelled,
+    reason = excluded.reason,
+    finished_at = excluded.finished_at;
+
+-- name: backfill_starts
+insert into backfill_starts (schedule_id, due_at, backfill_id, execution_id)
+values ($1, $2, $3, $4);
+
 -- name: cursors
 update schedules set cursor = v.column1
 from (values ($1, $2)) as v
