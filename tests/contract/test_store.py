@@ -103,6 +103,37 @@ async def test_schedule_objects_come_back_as_last_written_until_they_go(
     assert (await store.load_active()).schedule_objects == (later,)
 
 
+async def test_executions_of_some_states_come_newest_first_page_by_page(
+    store: Store, term: int
+) -> None:
+    states = ["failed", "succeeded", "lost", "failed", "cancelled", "succeeded"]
+    numbers = range(1, len(states) + 1)
+    await store.commit(
+        term,
+        Changes(
+            created=(*(created_row(n) for n in numbers), created_row(7)),
+            ended=tuple(
+                ended_row(n, state=state)
+                for n, state in zip(numbers, states, strict=True)
+            ),
+        ),
+    )
+
+    async def numbered(*wanted: str, **fields: Any) -> list[int]:
+        limit = fields.pop("limit", 9)
+        found = ExecutionFilter(NAMESPACE, states=wanted, **fields)
+        return [row.seq for row in await store.executions(found, limit)]
+
+    assert await numbered("failed", "lost", "pending") == [7, 4, 3, 1]
+    assert await numbered("failed", "lost", "pending", limit=2) == [7, 4]
+    assert await numbered("failed", "lost", "pending", before=4, limit=2) == [3, 1]
+    assert await numbered("failed", "failed") == [4, 1]
+    assert await numbered("succeeded", "failed") == [6, 4, 2, 1]
+    assert await numbered("failed", job="job-1") == [4, 1]
+    assert await numbered("failed", workspace="shop") == []
+    assert await numbered("running") == []
+
+
 # Backfills.
 
 

@@ -42,9 +42,11 @@ order by seq;
 
 -- name: active_executions
 -- What is not final, and what was lost since $1: its late result still counts.
-select * from executions where finished_at is null
+-- Told to go by the indices: for the order's sake it would rather read all of history.
+select * from executions indexed by executions_active where finished_at is null
 union all
-select * from executions where state = 'lost' and finished_at >= $1
+select * from executions indexed by executions_lost
+where state = 'lost' and finished_at >= $1
 order by seq;
 
 -- name: active_retries
@@ -184,6 +186,31 @@ where
 order by seq desc
 limit $5;
 
+-- name: executions_unsuccessful
+-- Of one state, $4, that is final and no success: rare among millions.
+select * from executions
+where
+    finished_at is not null
+    and state <> 'succeeded'
+    and state = $4
+    and namespace = $1
+    and seq < $2
+    and ($3 = '' or workspace = $3)
+order by seq desc
+limit $5;
+
+-- name: executions_unfinished
+-- Of one state, $4, that is not final; the index has the unfinished ones only.
+select * from executions indexed by executions_active
+where
+    finished_at is null
+    and state = $4
+    and namespace = $1
+    and seq < $2
+    and ($3 = '' or workspace = $3)
+order by seq desc
+limit $5;
+
 -- name: executions_of_job
 select * from executions
 where
@@ -244,14 +271,29 @@ select
     outcome, reason, execution_id, holder, until, due_times
 from decisions
 where
-    ($3 = '' or job = $3)
+    namespace = $1
+    and ($2 = '' or workspace = $2)
+    and due_at >= $3
+    and due_at < $4
+    and (due_at, schedule_id) < ($5, $6)
+order by due_at desc, schedule_id desc
+limit $7;
+
+-- name: decisions_of_job
+select
+    schedule_id, due_at, namespace, workspace, job, decided_at,
+    outcome, reason, execution_id, holder, until, due_times
+from decisions
+where
+    job = $8
     and namespace = $1
     and ($2 = '' or workspace = $2)
-    and due_at >= $4
-    and due_at < $5
-    and (due_at, schedule_id) < ($6, $7)
+    and due_at >= $3
+    and due_at < $4
+    and due_at <= $5
+    and (due_at, schedule_id) < ($5, $6)
 order by due_at desc, schedule_id desc
-limit $8;
+limit $7;
 
 -- name: started
 select schedule_id, due_at from decisions

@@ -35,6 +35,7 @@ from jobs_grpc.controlplane.core.rows import (
     WorkerRow,
 )
 from jobs_grpc.controlplane.core.schedule_rows import BackfillRow, ScheduleObjectRow
+from jobs_grpc.controlplane.core.states import FINAL
 from jobs_grpc.controlplane.storage.store import (
     DeadLetterFilter,
     DecisionFilter,
@@ -166,6 +167,8 @@ class SqliteStore:
         self, wanted: ExecutionFilter, limit: int
     ) -> Sequence[ExecutionRow]:
         before = _FAR if wanted.before is None else wanted.before
+        if not wanted.job and wanted.states and "succeeded" not in wanted.states:
+            return await self._executions_in(wanted, before, limit)
         states = json.dumps(wanted.states) if wanted.states else ""
         parameters: list[Any] = [
             wanted.namespace,
@@ -180,6 +183,25 @@ class SqliteStore:
             parameters.append(wanted.job)
         rows = await self._reader.fetch(name, *parameters)
         return [ExecutionRow._make(row) for row in rows]
+
+    async def _executions_in(
+        self, wanted: ExecutionFilter, before: int, limit: int
+    ) -> Sequence[ExecutionRow]:
+        """Return executions of states that few have: each by its index, then merged."""
+        found: list[ExecutionRow] = []
+        for state in dict.fromkeys(wanted.states):
+            is_final = state in FINAL
+            rows = await self._reader.fetch(
+                "executions_unsuccessful" if is_final else "executions_unfinished",
+                wanted.namespace,
+                before,
+                wanted.workspace,
+                state,
+                limit,
+            )
+            found.extend(map(ExecutionRow._make, rows))
+        found.sort(key=lambda row: row.seq, reverse=True)
+        return found[:limit]
 
     async def attempts(self, execution_seq: int) -> Sequence[AttemptRow]:
         rows = await self._reader.fetch("attempts", execution_seq)
@@ -227,15 +249,16 @@ class SqliteStore:
         self, wanted: DecisionFilter, limit: int
     ) -> Sequence[DecisionRow]:
         before = wanted.before or (_FAR, "")
+        of_job = (wanted.job,) if wanted.job else ()
         rows = await self._reader.fetch(
-            "decisions",
+            "decisions_of_job" if wanted.job else "decisions",
             wanted.namespace,
             wanted.workspace,
-            wanted.job,
             -_FAR if wanted.start is None else wanted.start,
             _FAR if wanted.end is None else wanted.end,
             *before,
             limit,
+            *of_job,
         )
         return [DecisionRow._make(row) for row in rows]
 
