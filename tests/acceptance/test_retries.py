@@ -131,3 +131,23 @@ idempotent: true
     )
     assert [one["outcome"] for one in ended["attempts"]] == ["released", "succeeded"]
     assert installed.cli("logs", id_).stdout == "attempt 2\n"
+
+
+def test_a_silent_job_is_ended_and_the_record_says_which_limit_it_was(
+    system: Installed,
+) -> None:
+    job = """
+name: mute
+command: echo hello; sleep 1000
+timeouts: {silence: 1s}
+"""
+    system.cli("apply", "-f", "-", "--format", "yaml", stdin=job)
+    id_ = system.cli("run", "mute", "-o", "name").stdout.strip()
+    system.cli("execution", "wait", id_, code=21)
+    ended = system.execution(id_)
+    assert ended["error"] == "no output for 1s (timeouts.silence)"
+    assert ended["timed_out_by"] == "silence"
+    assert ended["receipt"]["signals"][0]["signal"] == "TERM"
+    shown = system.cli("execution", "get", id_).stdout
+    assert "Signals Sent: TERM to" in shown
+    assert "Timed Out By: silence" in shown

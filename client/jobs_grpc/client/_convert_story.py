@@ -32,6 +32,7 @@ def execution_story(message: execution_service_pb2.GetExecutionResponse) -> Exec
             for one in message.links
         ),
         dead_letter_reason=message.dead_letter_reason,
+        timed_out_by=message.timed_out_by,
     )
 
 

@@ -117,6 +117,11 @@ class JobDocument(JobKeys):
             values["retry"] = None
         if self.retry is not None and "lost" in self.retry.on:
             found += self._lost_twice()
+        if self.timeouts is not None and self.timeouts.silence and self.function:
+            message = "is not for function jobs, whose output is not watched"
+            found.append(Complaint(("timeouts", "silence"), message))
+        if self.timeouts is not None and not stated(self.timeouts):
+            values["timeouts"] = None
         if self.fallback is not None and self.fallback.job == self.name:
             message = "is the job itself; name another one, or use `retry`"
             found.append(Complaint(("fallback", "job"), message))

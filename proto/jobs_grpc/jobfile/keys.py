@@ -33,7 +33,6 @@ from jobs_grpc.jobfile.part.pending import (
     PendingRetention,
     PendingSteps,
     PendingText,
-    PendingTimeouts,
 )
 from jobs_grpc.jobfile.part.policy import Cancel, CatchUp, Limits, Overlap
 from jobs_grpc.jobfile.part.quantity import PositiveDuration
@@ -47,6 +46,7 @@ from jobs_grpc.jobfile.part.text import (
     Text,
     Variables,
 )
+from jobs_grpc.jobfile.part.timeouts import Timeouts
 from jobs_grpc.jobfile.part.timing import Calendars, Schedules, Zone
 
 Delivery: TypeAlias = Literal["at_most_once", "at_least_once"]
@@ -294,7 +294,15 @@ class JobKeys(BaseModel):
             )
         ),
     ] = "30m"
-    timeouts: Annotated[PendingTimeouts | None, Field(description=_PENDING)] = None
+    timeouts: Annotated[
+        Timeouts | None,
+        Field(
+            description=(
+                "Limits besides the run time of one attempt: {queue: 1h, total: 4h, "
+                "silence: 5m}. Default: none."
+            )
+        ),
+    ] = None
     retry: Annotated[
         Retry | None,
         Field(

@@ -230,8 +230,13 @@ class GetExecutionResponse(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
     DEAD_LETTER_REASON_FIELD_NUMBER: _builtins.int
+    TIMED_OUT_BY_FIELD_NUMBER: _builtins.int
     dead_letter_reason: _builtins.str
     """It is a dead letter for this reason; empty if it is none."""
+    timed_out_by: _builtins.str
+    """Which limit was reached, for one that timed out: "attempt", "queue", "total" or
+    "silence"; empty for others.
+    """
     @_builtins.property
     def execution(self) -> _execution_pb2.Execution: ...
     @_builtins.property
@@ -249,10 +254,11 @@ class GetExecutionResponse(_message.Message):
         attempts: _abc.Iterable[_execution_pb2.Attempt] | None = ...,
         links: _abc.Iterable[_execution_pb2.ExecutionLink] | None = ...,
         dead_letter_reason: _builtins.str = ...,
+        timed_out_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "dead_letter_reason", b"dead_letter_reason", "execution", b"execution", "links", b"links"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "dead_letter_reason", b"dead_letter_reason", "execution", b"execution", "links", b"links", "timed_out_by", b"timed_out_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

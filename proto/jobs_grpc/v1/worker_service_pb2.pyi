@@ -677,6 +677,7 @@ class Lease(_message.Message):
     CANCEL_FIELD_NUMBER: _builtins.int
     OUTPUT_LIMIT_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    SILENCE_FIELD_NUMBER: _builtins.int
     fence: _builtins.int
     execution_id: _builtins.str
     task: _builtins.int
@@ -702,6 +703,10 @@ class Lease(_message.Message):
 
     @_builtins.property
     def cancel(self) -> Global___CancelPolicy: ...
+    @_builtins.property
+    def silence(self) -> _duration_pb2.Duration:
+        """End an attempt that has printed nothing for this long; absent means never."""
+
     def __init__(
         self,
         *,
@@ -719,10 +724,11 @@ class Lease(_message.Message):
         cancel: Global___CancelPolicy | None = ...,
         output_limit: _builtins.int = ...,
         traceparent: _builtins.str = ...,
+        silence: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "scheduled_for", b"scheduled_for", "timeout", b"timeout", "work", b"work"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "scheduled_for", b"scheduled_for", "silence", b"silence", "timeout", b"timeout", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cancel", b"cancel", "delivery", b"delivery", "execution_id", b"execution_id", "fence", b"fence", "job", b"job", "namespace", b"namespace", "output_limit", b"output_limit", "scheduled_for", b"scheduled_for", "task", b"task", "timeout", b"timeout", "traceparent", b"traceparent", "work", b"work", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cancel", b"cancel", "delivery", b"delivery", "execution_id", b"execution_id", "fence", b"fence", "job", b"job", "namespace", b"namespace", "output_limit", b"output_limit", "scheduled_for", b"scheduled_for", "silence", b"silence", "task", b"task", "timeout", b"timeout", "traceparent", b"traceparent", "work", b"work", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -43,6 +43,30 @@ async def test_a_timeout_ends_the_whole_tree(house: House) -> None:
     assert house.processes(record.fence) == []
 
 
+async def test_a_job_that_prints_nothing_for_too_long_is_ended(house: House) -> None:
+    link = await house.open()
+    request = house.script("echo hello; sleep 1000", silence_seconds=0.4)
+    record = await house.run(link, request)
+    assert record.outcome is Outcome.TIMED_OUT
+    assert record.reason == "no output for 0.4s (timeouts.silence)"
+    assert signals(record) == ["TERM"]
+    assert house.output(request.fence, Stream.STDOUT) == b"hello\n"
+
+
+async def test_a_job_that_goes_on_printing_is_not_silent(house: House) -> None:
+    link = await house.open()
+    text = "for i in 1 2 3 4 5 6 7 8; do echo $i >&2; sleep 0.25; done"
+    record = await house.run(link, house.script(text, silence_seconds=1.5))
+    assert (record.outcome, record.exit_code) == (Outcome.EXITED, 0)
+
+
+async def test_the_limit_that_comes_first_is_the_one_that_counts(house: House) -> None:
+    link = await house.open()
+    request = house.script("sleep 1000", silence_seconds=60.0, timeout_seconds=0.3)
+    record = await house.run(link, request)
+    assert (record.outcome, record.reason) == (Outcome.TIMED_OUT, "timeout")
+
+
 async def test_a_job_that_heeds_the_signal_ends_at_once_with_its_own_code(
     house: House,
 ) -> None:

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.job import CatchUp, Delivery, Fallback, Overlap, Work
+from jobs_grpc.controlplane.core.job import (
+    CatchUp,
+    Delivery,
+    Fallback,
+    Overlap,
+    Timeouts,
+    Work,
+)
 from jobs_grpc.controlplane.core.retrying import Backoff, RetryPolicy
 from jobs_grpc.controlplane.leader.specs import document_from_json, spec_from_json
 from jobs_grpc.jobfile import JobDocument
@@ -81,6 +88,12 @@ CONVERSIONS: list[tuple[dict[str, Any], str, Any]] = [
     ({"timeout": "90s"}, "timeout", 90 * SECOND),
     ({"retry": 0}, "delivery", Delivery.AT_MOST_ONCE),
     ({"retry": 0}, "retry", None),
+    ({"timeouts": {}}, "timeouts", None),
+    (
+        {"timeouts": {"queue": "1h", "total": 90, "silence": "5m"}},
+        "timeouts",
+        Timeouts(HOUR, 90 * SECOND, 5 * MINUTE),
+    ),
     ({"fallback": {"job": "other"}}, "fallback", Fallback(job="other")),
     ({"retry": 2}, "delivery", Delivery.AT_LEAST_ONCE),
     ({"retry": {"on": ["exit_code"]}}, "delivery", Delivery.AT_MOST_ONCE),

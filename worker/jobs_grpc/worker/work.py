@@ -102,6 +102,8 @@ class Lease(NamedTuple):
     environment: Mapping[str, str] = NO_VALUES
     working_dir: str = ""
     stdin: bytes = b""
+    # How long it may print nothing.
+    silence_seconds: float | None = None
 
 
 class Usage(NamedTuple):

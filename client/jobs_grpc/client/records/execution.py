@@ -202,6 +202,8 @@ class Execution:
     links: tuple[ExecutionLink, ...] = ()
     # Why it is a dead letter; empty if it is none.
     dead_letter_reason: str = ""
+    # Which limit it reached: "attempt", "queue", "total" or "silence".
+    timed_out_by: str = ""
 
     @property
     def retry_of(self) -> str | None:
@@ -259,4 +261,5 @@ class Execution:
             "attempts": [one.to_json() for one in self.attempts],
             "links": [one.to_json() for one in self.links],
             "dead_letter_reason": self.dead_letter_reason or None,
+            "timed_out_by": self.timed_out_by or None,
         }

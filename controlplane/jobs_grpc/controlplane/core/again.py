@@ -7,6 +7,8 @@ long is in `retrying`; this is where it happens.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .draft import Draft
 from .effects import ExecutionReleased, ExecutionRetried
 from .execution import Execution, Result
@@ -28,7 +30,14 @@ def cause_of(result: Result) -> Cause:
 class Again:
     """Lets executions go on without their current attempt."""
 
-    def __init__(self, live: Live, waiting: Waiting, later: Later) -> None:
+    def __init__(
+        self,
+        live: Live,
+        waiting: Waiting,
+        later: Later,
+        begin_to_wait: Callable[[Execution], None],
+    ) -> None:
+        self._begin_to_wait = begin_to_wait
         self._live = live
         self._waiting = waiting
         self._later = later
@@ -61,6 +70,7 @@ class Again:
         self._leave_attempt(draft, execution)
         execution.move(Move.RETRY)
         self._later.add(execution)
+        self._watch(execution)
         draft.facts.append(
             ExecutionRetried(execution, worker, attempt, result.error, delay)
         )
@@ -112,6 +122,7 @@ class Again:
         else:
             execution.move(Move.RELEASE)
             self._waiting.add(execution)
+        self._watch(execution)
         draft.facts.append(ExecutionReleased(execution, worker, reason))
         return True
 
@@ -123,6 +134,10 @@ class Again:
             session = None
         if execution.spec.is_gated:
             self._waiting.limits.leave(execution, session)
+
+    def _watch(self, execution: Execution) -> None:
+        if execution.spec.timeouts is not None:
+            self._begin_to_wait(execution)
 
     def _leave_attempt(self, draft: Draft, execution: Execution) -> None:
         self._live.supersede(execution)

@@ -142,6 +142,7 @@ class Core:
         self._breakers.come_due(self.live, now)
         self._decider.advance(draft)
         self._executions.come_due(draft)
+        self._executions.deadlines.advance(draft)
         self._fleet.watch(draft)
         for one in inputs:
             try:
@@ -353,6 +354,7 @@ class Core:
             self.timeline.alarms.next_due(),
             self.pauses.next_end() if self.pauses else None,
             self._executions.next_due(),
+            self._executions.deadlines.next_due(),
             self._breakers.next_due(),
         )
         return min((time for time in times if time is not None), default=None)

@@ -13,9 +13,10 @@ holds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .again import Again
+from .deadlines import Deadlines, is_overdue
 from .draft import Draft
 from .effects import (
     CancelWanted,
@@ -36,6 +37,9 @@ from .states import FAILURES, Move, Phase, State
 from .story import Event
 from .waiting import Waiting
 
+# What a worker says of an attempt that printed nothing for too long.
+SILENT: Final = "(timeouts.silence)"
+
 
 class Origin(NamedTuple):
     """Why an execution comes to be."""
@@ -52,6 +56,8 @@ class Origin(NamedTuple):
 
 def _explained(execution: Execution, result: Result) -> Result:
     """Say in words why an execution did not succeed, where its worker did not."""
+    if result.move is Move.CANCEL and is_overdue(execution):
+        return result._replace(move=Move.TIME_OUT, error=execution.cancel_reason)
     if result.error or result.move is Move.SUCCEED:
         return result
     match result.move:
@@ -89,8 +95,9 @@ class Executions:
             lambda _draft, _job, _execution: None
         )
         self._later = Later(waiting)
-        self._again = Again(live, waiting, self._later)
+        self._again = Again(live, waiting, self._later, self._begin_to_wait)
         self.follow_ups = FollowUps(live, self)
+        self.deadlines = Deadlines(live, self)
 
     def create(
         self,
@@ -130,6 +137,8 @@ class Executions:
     def admit(self, execution: Execution, job: Job | None) -> None:
         """Take a live execution into the term; new ones and those of earlier terms."""
         self._live.executions[execution.id] = execution
+        if execution.spec.timeouts is not None:
+            self.deadlines.watch(execution)
         if job is not None:
             job.active[execution.seq] = execution
         if execution.spec.is_gated:
@@ -142,6 +151,9 @@ class Executions:
             self._waiting.add(execution)
         elif execution.state in {State.SCHEDULED, State.RETRYING}:
             self._later.add(execution)
+
+    def _begin_to_wait(self, execution: Execution) -> None:
+        self.deadlines.watch(execution)
 
     def require_queue(self, name: str) -> None:
         """Refuse a queue that does not exist."""
@@ -236,6 +248,9 @@ class Executions:
             )
         elif result.move is not Move.LOSE:
             explained = _explained(execution, result)
+            if explained.move is Move.TIME_OUT and not is_overdue(execution):
+                which = "silence" if SILENT in explained.error else "attempt"
+                draft.note_event(execution, Event.TIMED_OUT, which=which)
             is_failure = result.move in {Move.FAIL, Move.TIME_OUT} and waits_on
             if not is_failure or not self._again.retry(draft, execution, explained):
                 self._end(draft, execution, explained)
@@ -281,6 +296,20 @@ class Executions:
                 Result(move=Move.CANCEL, finished_at=draft.now, error=reason),
             )
             return
+        self._ask_to_end(draft, execution, reason)
+
+    def time_out(
+        self, draft: Draft, execution: Execution, which: str, reason: str
+    ) -> None:
+        """End an execution that has reached a limit; see `deadlines`."""
+        draft.note_event(execution, Event.TIMED_OUT, which=which, reason=reason)
+        if execution.is_leased:
+            self._ask_to_end(draft, execution, reason)
+            return
+        result = Result(move=Move.TIME_OUT, finished_at=draft.now, error=reason)
+        self._end(draft, execution, result)
+
+    def _ask_to_end(self, draft: Draft, execution: Execution, reason: str) -> None:
         execution.move(Move.ASK_CANCEL)
         execution.cancel_reason = reason
         draft.note_moved(execution)

@@ -16,6 +16,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from .deadlines import is_overdue
 from .draft import Draft
 from .errors import NotRetryableError
 from .execution import Execution, Result
@@ -47,7 +48,8 @@ class FollowUps:
             if was_lost:
                 draft.drop_dead_letter(execution.seq)
             return
-        if execution.cancel_reason or was_lost:
+        was_cancelled = execution.cancel_reason and not is_overdue(execution)
+        if was_cancelled or was_lost:
             return
         was_given_up = execution.state is State.LOST and execution.may_run_twice
         if execution.spec.retry is not None or was_given_up:

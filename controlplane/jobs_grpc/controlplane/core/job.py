@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jobs_grpc.schedule import Blackout, Rule
 
@@ -124,6 +124,15 @@ class ScheduleSpec:
     blackout: Blackout | None = None
 
 
+class Timeouts(NamedTuple):
+    """Limits besides the run time of one attempt, in microseconds; `None` for none."""
+
+    queue: int | None = None
+    total: int | None = None
+    # Of the output of an attempt; watched by the worker.
+    silence: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Fallback:
     """What runs once when a job has failed for good: a job beside it, or a function."""
@@ -176,6 +185,7 @@ class JobSpec:
     slots: int = 1
     concurrency: Concurrency | None = None
     fallback: Fallback | None = None
+    timeouts: Timeouts | None = None
     breakers: tuple[BreakerPolicy, ...] = ()
     # Some text of the work has placeholders; else `work` is ready as it is.
     is_templated: bool = field(init=False)

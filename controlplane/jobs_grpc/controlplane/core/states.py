@@ -96,6 +96,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[Move, State]]] = {
     State.RETRYING: {
         Move.COME_DUE: State.PENDING,
         Move.CANCEL: State.CANCELLED,
+        Move.TIME_OUT: State.TIMED_OUT,
     },
     # The process may have ended by itself before the signal reached it.
     State.CANCELLING: {**_ENDINGS, Move.LOSE: State.LOST},

@@ -17,7 +17,7 @@ is written only where somebody may later ask why; `execution trace` puts them in
 | `dead_lettered` | it failed for good and was put among the dead letters | reason |
 | `fallback_started` | its job's fallback was started | id |
 | `fallback_failed` | its job's fallback could not be started | reason |
-| `timed_out` | a limit of the job was reached | which |
+| `timed_out` | a limit of the job was reached: attempt, silence, queue, total | which, reason |
 """
 
 from __future__ import annotations

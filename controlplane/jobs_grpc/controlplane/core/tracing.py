@@ -193,6 +193,14 @@ def _event(row: EventRow, detail: dict[str, Any]) -> Entry:
     return Entry(at=row.at, kind=row.kind, text=_words(row.kind, detail), detail=detail)
 
 
+# Events of which there is nothing to say but why.
+_REASONED = {
+    Event.CANCEL_ASKED.value: "its end was asked for",
+    Event.DEAD_LETTERED.value: "put among the dead letters",
+    Event.FALLBACK_FAILED.value: "fallback not started",
+}
+
+
 def _words(kind: str, detail: dict[str, Any]) -> str:
     """Say an event in a line; one of a kind that nobody taught us is said plainly."""
     name = f"attempt {detail.get('attempt', '?')}"
@@ -213,8 +221,6 @@ def _words(kind: str, detail: dict[str, Any]) -> str:
                 f"retry {detail['retry']} of {detail['of']} in {_span(detail['delay'])},"
                 f" because {reason}"
             )
-        case Event.CANCEL_ASKED:
-            return f"its end was asked for: {reason}"
         case Event.REPORT_REFUSED:
             return (
                 f"late report ({detail['report']}) of the old fence {detail['fence']}"
@@ -222,12 +228,14 @@ def _words(kind: str, detail: dict[str, Any]) -> str:
             )
         case Event.WAITED:
             return f"waited {_span(detail['until'] - detail['from'])} for {reason}"
-        case Event.DEAD_LETTERED:
-            return f"put among the dead letters: {reason}"
+        case Event.TIMED_OUT:
+            return f"limit reached ({detail['which']})" + (
+                f": {reason}" if reason else ""
+            )
         case Event.FALLBACK_STARTED:
             return f"fallback started: execution {detail['id']}"
-        case Event.FALLBACK_FAILED:
-            return f"fallback not started: {reason}"
+        case _ if kind in _REASONED:
+            return f"{_REASONED[kind]}: {reason}"
         case _:
             rest = ", ".join(f"{key} {value}" for key, value in detail.items())
             return f"{kind.replace('_', ' ')}: {rest}" if rest else kind
@@ -245,6 +253,7 @@ _RANKS = {
             "leased",
             "started",
             "cancel_asked",
+            "timed_out",
             "signalled",
             "survived",
             "lost",

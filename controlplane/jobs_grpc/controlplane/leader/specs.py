@@ -16,6 +16,7 @@ from jobs_grpc.controlplane.core.job import (
     JobSpec,
     Overlap,
     ScheduleSpec,
+    Timeouts,
     Work,
     schedule_id,
 )
@@ -64,6 +65,7 @@ def spec_of(document: JobDocument, canonical: str | None = None) -> JobSpec:
         delivery=Delivery(document.effective_delivery),
         retry=_retry_of(document),
         fallback=_fallback_of(document),
+        timeouts=_timeouts_of(document),
         cancel_signal=document.cancel.signal,
         cancel_grace=document.grace_us,
         output_limit=document.output_limit_bytes,
@@ -145,6 +147,13 @@ def schedule_of(key: JobKey, entry: Mapping[str, object]) -> ScheduleSpec:
     calendars = read_calendars(entry.pop("calendars", {}))
     parsed = parse_schedule(entry, seed="/".join(key), calendars=calendars)
     return _schedule_spec(parsed, schedule_id(key, parsed.name or ""))
+
+
+def _timeouts_of(document: JobDocument) -> Timeouts | None:
+    limits = document.timeouts
+    if limits is None:
+        return None
+    return Timeouts(limits.queue_us, limits.total_us, limits.silence_us)
 
 
 def _fallback_of(document: JobDocument) -> Fallback | None:

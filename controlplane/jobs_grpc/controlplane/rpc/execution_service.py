@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -19,7 +20,8 @@ from jobs_grpc.controlplane.core.explaining import Explanation, explain_ended
 from jobs_grpc.controlplane.core.inputs import Cancel, Explain, Submission, Submit
 from jobs_grpc.controlplane.core.job import STANDALONE, JobSpec
 from jobs_grpc.controlplane.core.rows import DecisionRow, ExecutionRow
-from jobs_grpc.controlplane.core.states import FINAL
+from jobs_grpc.controlplane.core.states import FINAL, State
+from jobs_grpc.controlplane.core.story import Event
 from jobs_grpc.controlplane.core.tracing import attempts_of, trace
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.leader.specs import document_from_json, spec_of
@@ -134,6 +136,7 @@ class ExecutionService(ExecutionServiceServicer):
             else (),
             links=[link(one) for one in await self._store.links(row.seq)],
             dead_letter_reason=letter.reason if letter is not None else "",
+            timed_out_by=await self._timed_out_by(row),
         )
 
     async def RetryExecution(
@@ -255,6 +258,14 @@ class ExecutionService(ExecutionServiceServicer):
         return await self._store.executions_of_requests(
             namespace=namespace, request_ids=request_ids
         )
+
+    async def _timed_out_by(self, row: ExecutionRow) -> str:
+        """Return which limit an execution reached, if it ended so."""
+        if row.state != State.TIMED_OUT:
+            return ""
+        events = await self._store.events(row.seq)
+        reached = [one for one in events if one.kind == Event.TIMED_OUT]
+        return str(json.loads(reached[-1].detail_json)["which"]) if reached else ""
 
     async def _decision(self, row: ExecutionRow) -> DecisionRow | None:
         """Return the decision that an execution comes from, if a schedule made it."""

@@ -70,6 +70,8 @@ def _fill(
     message.cancel.signal = spec.cancel_signal
     message.cancel.grace.CopyFrom(duration(spec.cancel_grace))
     message.output_limit = spec.output_limit
+    if spec.timeouts is not None and spec.timeouts.silence is not None:
+        message.silence.CopyFrom(duration(spec.timeouts.silence))
     message.work.CopyFrom(_work(work, params))
 
 

@@ -46,15 +46,6 @@ def _one_or_more(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class Timeouts(Part):
-    """Limits on the phases of an execution besides its run time."""
-
-    queue: PositiveDuration = ""
-    total: PositiveDuration = ""
-    connect: PositiveDuration = ""
-    silence: PositiveDuration = ""
-
-
 class Artifacts(Part):
     """Which files are kept after a run."""
 
@@ -95,7 +86,6 @@ PendingAny = Annotated[None, PlainValidator(refuse), _REFUSED]
 PendingList = Annotated[list[Any], AfterValidator(refuse), _REFUSED]
 PendingObject = Annotated[dict[str, Any], AfterValidator(refuse), _REFUSED]
 PendingSteps = Annotated[None, PlainValidator(_steps), _REFUSED]
-PendingTimeouts = Annotated[Timeouts, AfterValidator(refuse), _REFUSED]
 PendingArtifacts = Annotated[Artifacts, AfterValidator(refuse), _REFUSED]
 PendingNotifications = Annotated[Notifications, AfterValidator(refuse), _REFUSED]
 PendingRetention = Annotated[Retention, AfterValidator(refuse), _REFUSED]

@@ -180,7 +180,9 @@ def lease(message: wire.Lease) -> Lease:
     )
     if isinstance(call, FunctionCall):
         return read  # what is left is for processes
+    silence = message.silence
     return read._replace(
+        silence_seconds=silence.seconds + silence.nanos / 1e9 or None,
         environment=dict(work.environment),
         working_dir=work.working_dir,
         stdin=work.stdin,

@@ -47,6 +47,9 @@ DRAIN_SECONDS: Final = 1.0
 # A dying process closes its pipes shortly before it is reaped; only one that outlives
 # its output by more than this is signaled.
 HUSH_SECONDS: Final = 0.1
+# How the reason begins for which a job that prints nothing is ended.
+SILENT: Final = "no output for"
+_NEVER: Final = float("inf")
 # A pipe is read this often after the end, so that a flood by a stranger cannot hold us.
 _LAST_READS: Final = 64
 
@@ -119,8 +122,13 @@ class Attempt:
         self._wall_us = started.started_at_us - time.monotonic_ns() // 1000
         for descriptor in self._pipes:
             owner.loop.watch(descriptor, self._readable)
-        if request.timeout_seconds is not None:
-            self._wake_at(time.monotonic() + request.timeout_seconds, self._time_out)
+        now = time.monotonic()
+        limit, silence = request.timeout_seconds, request.silence_seconds
+        self._deadline = _NEVER if limit is None else now + limit
+        self._silence = silence
+        self._heard_at = now
+        if limit is not None or silence is not None:
+            self._watch_limits()
 
     def status(self) -> AttemptStatus:
         """Return what sessions may know."""
@@ -261,8 +269,17 @@ class Attempt:
                 SignalSent(signal=name, sent_at_us=self.now_us(), processes=processes)
             )
 
-    def _time_out(self) -> None:
-        self.stop(Outcome.TIMED_OUT, "timeout", None)
+    def _watch_limits(self) -> None:
+        """End it if it has run, or been silent, for too long; else look again then."""
+        now, silence = time.monotonic(), self._silence
+        quiet_until = _NEVER if silence is None else self._heard_at + silence
+        if now >= self._deadline:
+            self.stop(Outcome.TIMED_OUT, "timeout", None)
+        elif now >= quiet_until:
+            reason = f"{SILENT} {silence:g}s (timeouts.silence)"
+            self.stop(Outcome.TIMED_OUT, reason, None)
+        else:
+            self._wake_at(min(self._deadline, quiet_until), self._watch_limits)
 
     def _move(self, fact: Fact) -> None:
         self.state = after(self.state, fact)
@@ -282,6 +299,8 @@ class Attempt:
         if count == 0:
             self._close(descriptor)
             return 0
+        if self._silence is not None:
+            self._heard_at = time.monotonic()
         size = self.spool.size
         self.spool.write(self._pipes[descriptor], _VIEW[:count], self.now_us())
         if self.spool.size != size:

@@ -72,6 +72,8 @@ class StartRequest:
     marker: str
     stdin: bytes | None = None
     timeout_seconds: float | None = None
+    # End it once it has printed nothing for this long.
+    silence_seconds: float | None = None
     signal: str = "TERM"
     grace_seconds: float = 10.0
     output_limit_bytes: int = 64 << 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from jobs_grpc.worker.keeper.attempt import SILENT
 from jobs_grpc.worker.keeper.record import ExitRecord
 from jobs_grpc.worker.keeper.record import Outcome as Ending
 from jobs_grpc.worker.keeper.record import Receipt as Proof
@@ -46,6 +47,8 @@ def _in_words(record: ExitRecord, timeout_seconds: float | None) -> str:
             return f"exited with code {code}" if code else ""
         case Ending.SIGNALED:
             return f"ended by signal {record.signal}"
+        case Ending.TIMED_OUT if (record.reason or "").startswith(SILENT):
+            return record.reason or ""
         case Ending.TIMED_OUT if timeout_seconds is not None:
             return f"timed out after {timeout_seconds:g}s"
         case Ending.TIMED_OUT:

@@ -231,6 +231,7 @@ class ProcessRunner:
             marker=f"JOBS_FENCE={lease.fence}",
             stdin=lease.stdin or None,
             timeout_seconds=lease.timeout_seconds,
+            silence_seconds=lease.silence_seconds,
             signal=lease.signal,
             grace_seconds=lease.grace_seconds,
             output_limit_bytes=lease.output_limit,

@@ -275,6 +275,8 @@ def _show(one: Execution) -> None:
         fields.append(("Result", one.result_json))
     fields += _receipt_fields(one.receipt)
     fields += _link_fields(one)
+    if one.timed_out_by:
+        fields.append(("Timed Out By", one.timed_out_by))
     if one.dead_letter_reason:
         fields.append(("Dead Letter", one.dead_letter_reason))
     print_fields(fields)
