@@ -20,7 +20,7 @@ from jobs_grpc.worker.keeper.record import ExitRecord
 from jobs_grpc.worker.processes.result import result_of
 from jobs_grpc.worker.restore import restore
 from jobs_grpc.worker.session import Session
-from jobs_grpc.worker.shipping import Chunk, Shipping
+from jobs_grpc.worker.shipping import Chunk, Shipping, _Output
 from jobs_grpc.worker.trust import Trust
 from jobs_grpc.worker.work import Outcome, ReportKind, Result, Verdict
 
@@ -48,6 +48,12 @@ class VirtualShipping(Shipping):
         super().__init__(daemon.host.clock)
         self._daemon = daemon
         self._stirred = Signal(daemon.ship_soon)  # type: ignore[assignment]
+
+    def track(self, attempt: Attempt, spool: Path) -> None:
+        if self._daemon.host.ships_nameless and attempt.fence not in self._outputs:
+            self._outputs[attempt.fence] = _Output(attempt, spool)
+        else:
+            super().track(attempt, spool)
 
     def turn(self) -> list[Chunk]:
         """Return what may be sent now; empty when there is nothing."""
@@ -604,6 +610,7 @@ class WorkerStream:
     def _reopen_output(self) -> None:
         self.is_output_broken = False
         if not self._is_over:
+            self.say(talk.OutputOpened())
             self._daemon.shipping.connected()
             self._daemon.ship_soon()
 

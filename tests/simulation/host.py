@@ -67,6 +67,7 @@ class Host:
         network: Network,
         witness: Witness,
         leaders: list[Reign],
+        ships_nameless: bool = False,
     ) -> None:
         self.name = name
         self.slots = slots
@@ -74,6 +75,8 @@ class Host:
         self.network = network
         self.witness = witness
         self.leaders = leaders
+        # See `plants`.
+        self.ships_nameless = ships_nameless
         self.random = kernel.random(f"host {name}")
         self.clock = Clock(kernel, int((self.random.random() - 0.5) * 0.2 * SECOND))
         self.boot = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from jobs_grpc.controlplane.core.errors import RefusedError
@@ -126,8 +127,12 @@ class People:
     def quieten(self) -> None:
         """Switch off what schedules start, so that the world can come to rest."""
         for name in sorted(self._unquieted):
-            change = SetJobEnabled(key(name), enabled=False)
-            Call(self._world, lambda _leader, one=change: one, self._quietened(name))  # type: ignore[misc]
+            change: Input = SetJobEnabled(key(name), enabled=False)
+            if KINDS[name].period < 10:
+                # Its skipped due times would be most of what happens from now on.
+                self._withdraw(name)
+                change = DeleteJob(key(name))
+            Call(self._world, partial(_same, change), self._quietened(name))
         self.is_quiet = not self._unquieted
 
     def _quietened(self, name: str) -> Answered:
@@ -166,6 +171,11 @@ class People:
         self.define(name)
 
     def delete(self, name: str) -> None:
+        """Remove a definition; what runs of it runs on."""
+        self._withdraw(name)
+        Call(self._world, partial(_same, DeleteJob(key(name))), lambda _reply: None)
+
+    def _withdraw(self, name: str) -> None:
         self._deleted.add(name)
         # Who defines it again has made another job.
         self._witness.limits.pop(name, None)
@@ -175,7 +185,6 @@ class People:
         since = 0 if leader is None else leader.now() - 2 * SECOND
         for schedule in spec.schedules:
             self._witness.withdrawn(schedule.id, since)
-        Call(self._world, lambda _leader: DeleteJob(key(name)), lambda _reply: None)
 
     # Executions -------------------------------------------------------------------------
 
@@ -224,6 +233,10 @@ class People:
         self._witness.cancel_asked(execution_id)
         cancel = Cancel(namespace=NAMESPACE, execution_id=execution_id, reason="enough")
         Call(self._world, lambda _leader: cancel, lambda _reply: None)
+
+
+def _same(request: Input, _leader: Reign) -> Input:
+    return request
 
 
 def key(name: str) -> JobKey:

@@ -10,12 +10,12 @@ from typing import Any, Final, NamedTuple
 
 from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.draft import Draft, Step
-from jobs_grpc.controlplane.core.execution import Execution
+from jobs_grpc.controlplane.core.execution import Execution, Result
 from jobs_grpc.controlplane.core.live import Schedule, Session
 from jobs_grpc.controlplane.core.states import State
 from jobs_grpc.controlplane.leader.journal import Journal
 
-from .faults import LEADERS, MIXED, SILENCE, Theme
+from .faults import HOSTS, LEADERS, MIXED, SILENCE, Theme
 from .reign import Strategies, built_core
 
 
@@ -137,6 +137,42 @@ class IgnoresLaterTerms(Strategies):
     checks_term = False
 
 
+def _end_lost_ones(core: Core) -> None:
+    fleet: Any = core._fleet
+    fleet._may_end = lambda _session, _entry: False
+
+
+class EndsLostOnes(Strategies):
+    """A worker that comes back with a lost attempt still running is told to kill it."""
+
+    build_core = _altered(_end_lost_ones)
+
+
+def _call_it_cancelled(core: Core) -> None:
+    executions: Any = core._executions
+    finish_well = executions.finish
+
+    def finish(draft: Draft, execution: Execution, result: Result) -> None:
+        if execution.state is State.LOST and result.never_began:
+            executions._end(draft, execution, result)
+        else:
+            finish_well(draft, execution, result)
+
+    executions.finish = finish
+
+
+class CallsItCancelled(Strategies):
+    """A lost attempt that never began is called cancelled, though nobody asked."""
+
+    build_core = _altered(_call_it_cancelled)
+
+
+class ShipsNameless(Strategies):
+    """Output that nobody can name is sent all the same, and breaks its stream."""
+
+    ships_nameless = True
+
+
 PLANTS: Final = {
     "effects before the commit": Plant(TellsFirst, frozenset({"I7"})),
     "fence check dropped": Plant(BelievesAnyFence, frozenset({"I10", "I6"}), SILENCE),
@@ -149,4 +185,12 @@ PLANTS: Final = {
         AcknowledgesOutputEarly, frozenset({"I8"}), LEADERS
     ),
     "later terms ignored": Plant(IgnoresLaterTerms, frozenset({"I10"}), LEADERS),
+    # These were bugs of the product, found by the worlds; `ledger.json` names the seeds.
+    "lost runs are ended on return": Plant(EndsLostOnes, frozenset({"I6"}), SILENCE),
+    "never begun is called cancelled": Plant(
+        CallsItCancelled, frozenset({"I6"}), SILENCE
+    ),
+    "nameless output breaks the stream": Plant(
+        ShipsNameless, frozenset({"I8", "I12"}), HOSTS
+    ),
 }

@@ -104,6 +104,7 @@ class Strategies:
     session_ttl: float = talk.SESSION_SECONDS
     acknowledges_output_early: bool = False
     checks_term: bool = True
+    ships_nameless: bool = False
 
 
 class OutputLogs:
@@ -345,7 +346,7 @@ class Reign:
         lanes, self._lanes = self._lanes, []
         if self._store.is_full:
             for stream in dict.fromkeys(stream for stream, _ in lanes):
-                stream.send(talk.OutputBroken())
+                stream.break_output()
             return
         by_key: dict[tuple[str, int], list[tuple[ServerStream, StoredChunk]]] = {}
         for stream, chunk in lanes:
@@ -377,6 +378,7 @@ class ServerStream:
         self._session_id = ""
         self._waiting: list[talk.Said] = []
         self._is_over = False
+        self._is_output_broken = False
         self.number = 0
         wire.leader.on_message = self._take
         wire.leader.on_closed = self._closed
@@ -384,6 +386,11 @@ class ServerStream:
     def send(self, message: talk.Heard) -> None:
         if not self._is_over:
             self._end.send(message)
+
+    def break_output(self) -> None:
+        """End the stream of output; that of the session goes on."""
+        self._is_output_broken = True
+        self.send(talk.OutputBroken())
 
     def _take(self, message: talk.Said) -> None:
         if isinstance(message, talk.Hello):
@@ -436,6 +443,8 @@ class ServerStream:
                 case talk.Goodbye():
                     closed = CloseSession(self._session_id, self._outbox.stream)
                     self._reign.put(closed)
+                case talk.OutputOpened():
+                    self._is_output_broken = False
                 case talk.OutputChunk():
                     self._push(message)
                 case talk.Hello():
@@ -445,10 +454,12 @@ class ServerStream:
 
     def _push(self, message: talk.OutputChunk) -> None:
         reign = self._reign
+        if self._is_output_broken:
+            return
         try:
             chunk = talk.chunk_of(message.chunk)
         except OutputError:
-            self.send(talk.OutputBroken())
+            self.break_output()
             return
         if at_once(reign.fences.admit(chunk)):
             reign.take_output(self, chunk)

@@ -83,11 +83,15 @@ class Goodbye(NamedTuple):
     reason: str
 
 
+class OutputOpened(NamedTuple):
+    """The stream of output, which had ended alone, is opened again."""
+
+
 class OutputChunk(NamedTuple):
     chunk: ShippedChunk
 
 
-Said = Hello | Heartbeat | Reported | Goodbye | OutputChunk
+Said = Hello | Heartbeat | Reported | Goodbye | OutputOpened | OutputChunk
 
 
 # From the leader.
@@ -129,7 +133,7 @@ class OutputAck(NamedTuple):
 
 
 class OutputBroken(NamedTuple):
-    """The stream of output ended alone: its disk is full."""
+    """The stream of output has ended alone; what comes on it is not heard."""
 
 
 Heard = (

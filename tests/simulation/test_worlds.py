@@ -11,15 +11,15 @@ from typing import Final
 
 import pytest
 
-from simulation.faults import Fault, shrunk
+from simulation.faults import Fault, Theme, shrunk
 from simulation.plants import PLANTS
 from simulation.world import reduced, simulate
 
 # The rest of the 2,000 is for `make simulate`.
 GROUPS: Final = 6
 WORLDS: Final = 25
-# In so many worlds each plant is found, mostly in the first few.
-PLANTED_WORLDS: Final = 100
+# In so many worlds each plant is found; the rarest shows in one of fifty.
+PLANTED_WORLDS: Final = 400
 LEDGER: Final = json.loads(
     Path(__file__).with_name("ledger.json").read_text(encoding="utf-8")
 )
@@ -34,12 +34,14 @@ def test_no_world_breaks_a_promise(group: int) -> None:
 
 @pytest.mark.parametrize("bug", LEDGER)
 def test_seeds_that_found_a_bug_find_none(bug: str) -> None:
+    # That the worlds would still find it is the business of the plant of that name.
+    theme = PLANTS[bug].theme
     for seed in LEDGER[bug]:
-        assert not simulate(seed).violations, _story(seed)
+        assert not simulate(seed, theme=theme).violations, _story(seed, theme)
 
 
-def _story(seed: int) -> str:
-    verdict = reduced(simulate(seed))
+def _story(seed: int, theme: Theme | None = None) -> str:
+    verdict = reduced(simulate(seed, theme=theme), theme=theme)
     lines = [f"seed {seed}", *map(str, verdict.script), *map(str, verdict.violations)]
     return "\n".join(lines)
 
@@ -89,6 +91,8 @@ def test_a_failing_world_is_reduced_to_fewer_faults() -> None:
         verdict = simulate(seed, strategies=plant.strategies(), theme=plant.theme)
         if verdict.violations and verdict.violations[0].invariant == "I10":
             few = reduced(verdict, plant.strategies(), plant.theme)
-            assert [fault.kind for fault in few.script] == ["take over"]
+            assert len(few.script) <= len(verdict.script)
+            assert {fault.kind for fault in few.script} >= {"take over"}
+            assert any(one.invariant == "I10" for one in few.violations)
             return
     pytest.fail("no world failed")

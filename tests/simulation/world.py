@@ -63,7 +63,7 @@ class World:
                 self.witness.retries[kind.name] = kind.retries
             if kind.period:
                 self.witness.limits[kind.name] = kind.limit
-        self.load_until = random.choice((15, 25, 40, 65)) * SECOND
+        self.load_until = random.choice((12, 20, 30, 45)) * SECOND
         self.hosts = []
         self.start_leader()
         fewest = 2 if self.theme is SILENCE else 1
@@ -75,6 +75,7 @@ class World:
                 network=self.network,
                 witness=self.witness,
                 leaders=self.leaders,
+                ships_nameless=strategies.ships_nameless,
             )
             self.hosts.append(host)
         self.people = People(self, kinds)
