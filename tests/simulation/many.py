@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from multiprocessing import get_context
 from typing import Final, NamedTuple
 
+from .faults import Theme
 from .plants import PLANTS
 from .reign import Strategies
 from .world import Verdict, reduced, simulate
@@ -116,20 +117,26 @@ def _report(groups: list[Group], seconds: float) -> int:
 
 
 def _tell_one(seed: int, plant: str | None) -> int:
-    strategies = PLANTS[plant].strategies() if plant else None
-    verdict = simulate(seed, strategies=strategies)
+    planted = PLANTS[plant] if plant else None
+    strategies = planted.strategies() if planted else None
+    theme = planted.theme if planted else None
+    verdict = simulate(seed, strategies=strategies, theme=theme)
     for line in verdict.story:
         print(f"{line[0] / 1e6:11.6f}  {' '.join(map(str, line[1:]))}")
     if verdict.violations:
         print()
-        tell(verdict, strategies)
+        tell(verdict, strategies, theme)
     print(f"seed {seed}: {verdict.events} events, trace {verdict.digest}")
     return 1 if verdict.violations else 0
 
 
-def tell(verdict: Verdict, strategies: Strategies | None = None) -> None:
+def tell(
+    verdict: Verdict,
+    strategies: Strategies | None = None,
+    theme: Theme | None = None,
+) -> None:
     """Print a failure: the seed, the faults that it takes, and what they break."""
-    few = reduced(verdict, strategies)
+    few = reduced(verdict, strategies, theme)
     print(f"seed {verdict.seed}: {len(verdict.script)} faults, of which it takes")
     for fault in few.script:
         print(f"  {fault}")
