@@ -13,8 +13,9 @@ from pathlib import Path
 
 from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.inputs import ApplyJobs
-from jobs_grpc.controlplane.leader.specs import spec_from_json
+from jobs_grpc.controlplane.leader.specs import spec_of
 from jobs_grpc.controlplane.storage.sqlite.store import SqliteStore
+from jobs_grpc.jobfile import JobDocument
 
 from .p9 import resident_mib
 from .system import running
@@ -63,7 +64,7 @@ async def fill(path: Path) -> None:
     core = Core(term=term)
     batch = []
     for document in documents():
-        batch.append(spec_from_json(document))
+        batch.append(spec_of(JobDocument.model_validate_json(document)))
         if len(batch) == _BATCH:
             step = core.step(
                 [ApplyJobs(specs=tuple(batch), sources=("api",) * len(batch))], now

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self
 
-from pydantic import ModelWrapValidatorHandler, model_validator
+from pydantic import ModelWrapValidatorHandler, ValidationInfo, model_validator
 from pydantic_core import ValidationError
 
 from jobs_grpc.jobfile.keys import Delivery, JobKeys
@@ -80,7 +80,9 @@ class JobDocument(JobKeys):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _whole(cls, value: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+    def _whole(
+        cls, value: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
         """Check what lies between the keys, together with the keys themselves."""
         if not isinstance(value, Mapping):
             return validate(value)
@@ -99,6 +101,8 @@ class JobDocument(JobKeys):
         except ValidationError as error:
             found += _schedule_complaints(known)
             raise joined(error, found) if found else error from None
+        if isinstance(info.context, str):
+            document.__dict__["_canonical"] = info.context
         found += document._settle(known)
         if found:
             raise complaints(found)
@@ -267,7 +271,16 @@ class JobDocument(JobKeys):
 
     def canonical_json(self) -> str:
         """Return the canonical form as compact JSON; equal for equal documents."""
+        return self._canonical
+
+    @cached_property
+    def _canonical(self) -> str:
         return _COMPACT.encode(self.canonical())
+
+    @classmethod
+    def from_canonical(cls, text: str) -> Self:
+        """Return the document of a text that `canonical_json` has made."""
+        return cls.model_validate_json(text, context=text)
 
 
 def _schedule_complaints(raw: Mapping[object, object]) -> list[Complaint]:

@@ -58,6 +58,9 @@ _GOES_WITH: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(CALENDAR_KEYS, CALENDAR_KINDS),
     **dict.fromkeys(("start", "end", "exclude"), _REPEATING),
 }
+# Most of a large table says no more than this; it is read a million times at start-up.
+_PLAIN: Final = ("name", "cron", "timezone")
+_PLAIN_KEYS: Final = frozenset(_PLAIN)
 _MOST_RUNS: Final = 1_000_000_000
 _MOST_JITTER: Final = DAY
 _LONGEST_REASON: Final = 500
@@ -114,6 +117,8 @@ def parse_schedule(
         )
     if not isinstance(spec, Mapping):
         raise RuleError(f"a schedule is text or an object, got {type(spec).__name__}")
+    if "cron" in spec and spec.keys() <= _PLAIN_KEYS:
+        return _plain(spec, default_timezone, seed)
     kind = _kind(spec)
     timezone = _text(spec.get("timezone", default_timezone), "timezone")
     known = calendars or {}
@@ -141,6 +146,20 @@ def parse_schedule(
             else None
         ),
         source={key: given[key] for key in _KEYS if key in given},
+    )
+
+
+def _plain(
+    spec: Mapping[str, object], default_timezone: str, seed: str
+) -> ParsedSchedule:
+    """Do what `parse_schedule` does, for a cron expression with a name or a zone only."""
+    timezone = _text(spec.get("timezone", default_timezone), "timezone")
+    return ParsedSchedule(
+        rule=_object_rule("cron", spec, timezone, seed, {}),
+        name=_name(spec["name"]) if "name" in spec else None,
+        params={},
+        enabled=True,
+        source={key: spec[key] for key in _PLAIN if key in spec},
     )
 
 

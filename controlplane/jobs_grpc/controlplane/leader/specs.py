@@ -35,13 +35,13 @@ from jobs_grpc.schedule import (
 _NO_LIMIT: Final = 1_000_000_000
 
 
-def spec_of(document: JobDocument, canonical: str | None = None) -> JobSpec:
-    """Return what the core needs of a document; `canonical` is its JSON, where known."""
+def spec_of(document: JobDocument) -> JobSpec:
+    """Return what the core needs of a document."""
     return JobSpec(
         namespace=document.namespace,
         workspace=document.workspace,
         name=document.name,
-        document_json=canonical or document.canonical_json(),
+        document_json=document.canonical_json(),
         enabled=document.enabled,
         work=_work_of(document),
         variables=document.variables,
@@ -82,12 +82,12 @@ def spec_of(document: JobDocument, canonical: str | None = None) -> JobSpec:
 @lru_cache(maxsize=1024)
 def document_from_json(text: str) -> JobDocument:
     """Return the document of a canonical JSON text."""
-    return JobDocument.model_validate_json(text)
+    return JobDocument.from_canonical(text)
 
 
 def spec_from_json(text: str) -> JobSpec:
     """Return the spec of a canonical JSON text."""
-    return spec_of(JobDocument.model_validate_json(text), text)
+    return spec_of(JobDocument.from_canonical(text))
 
 
 def _concurrency_of(document: JobDocument) -> Concurrency | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Final, cast
 
 from pydantic import BaseModel, ConfigDict
+
+_SIMPLE: Final = frozenset({str, int, float, bool, type(None)})
 
 
 class Part(BaseModel):
@@ -39,12 +42,14 @@ def _defaults(model: type[BaseModel]) -> Mapping[str, object]:
 
 def plain(value: object) -> object:
     """Return a value as JSON has it; objects in the order of their keys."""
-    if isinstance(value, str):
+    # The usual kinds first, by identity: asking a model's metaclass costs most of it all.
+    kind = type(value)
+    if kind in _SIMPLE:
         return value
-    if isinstance(value, Part):
-        return value.canonical()
+    if kind is list or kind is tuple:
+        return [plain(element) for element in cast("Sequence[object]", value)]
     if isinstance(value, Mapping):
         return {key: plain(value[key]) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [plain(element) for element in value]
+    if isinstance(value, Part):
+        return value.canonical()
     return value
