@@ -53,7 +53,7 @@ EXPORTED = {
     "Backfill", "BackfillOrder", "BackfillState",
     "Attempt", "DeadLetter", "ExecutionLink", "Requeued", "Trace", "TraceEntry",
     "Applied", "ApplyOutcome", "Client", "Conflict", "DeadlineExceeded", "Decision",
-    "DecisionOutcome", "Execution", "ExecutionFailed", "ExecutionHandle",
+    "DecisionOutcome", "DueTime", "DueTimes", "Execution", "ExecutionFailed", "ExecutionHandle",
     "ExecutionState", "Gap", "InvalidArgument", "Job", "JobStatistics", "JobsError",
     "KillReceipt", "NotFound", "NotRunning", "NotSupported", "OutputEnd", "OutputPiece",
     "OutputStream", "Overloaded", "Page", "Pause", "PauseKind", "PauseMeanwhile",

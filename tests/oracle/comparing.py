@@ -24,6 +24,7 @@ from .walking import CORRECTION, MINUTE, ZONES, Walk, walks
 
 # So many due times are compared for one expression and change.
 MOST = 20
+MOST_STEPS = 20_000
 EQUAL_RANGE = re.compile(r"\b(\w+)-\1/")
 OTHER_DST = ("skip", "first", "last", "both")
 
@@ -125,7 +126,7 @@ def compare_all(
 def compare(
     asked: Asked,
     rule: Rule,
-    sim: CronSim | None,
+    sim: Bounded | None,
     walk: Walk,
     dst: str,
     source: random.Random,
@@ -175,35 +176,67 @@ def explanation(asked: Asked, walk: Walk) -> str:
     return ""
 
 
-def simulation(text: str, rule: Rule, zone: str) -> CronSim | None:
+class Stuck(Exception):  # noqa: N818 - what cronsim is
+    """cronsim steps and steps, and does not arrive."""
+
+
+class Bounded(CronSim):
+    """cronsim, within a window: it ends beyond, and gives up where it is stuck."""
+
+    limit: datetime
+    steps_left: int
+
+    def tick(self, seconds: int = 1) -> None:
+        self.steps_left -= 1
+        if self.steps_left < 0:
+            raise Stuck
+        super().tick(seconds)
+
+    def advance_day(self) -> bool:
+        moved = super().advance_day()
+        if self.dt > self.limit:
+            raise StopIteration
+        return moved
+
+
+def simulation(text: str, rule: Rule, zone: str) -> Bounded | None:
     """Return cronsim's reading: of the text, else of our canonical form of it."""
     moment = datetime(2020, 1, 1, tzinfo=ZoneInfo(zone))
     for one in (text, rule.canonical.removeprefix("cron ")):
         try:
-            return CronSim(one, moment)
+            return Bounded(one, moment)
         except CronSimError:
             continue
     return None
 
 
-def ticks(sim: CronSim, zone: str, start: int, end: int, most: int) -> list[int]:
-    """Return cronsim's due seconds of (start, end]."""
+def ticks(sim: Bounded, zone: str, start: int, end: int, most: int) -> list[int] | None:
+    """Return cronsim's due seconds of (start, end]; None where it is stuck."""
     sim = copy.copy(sim)
-    moment = datetime.fromtimestamp(start, ZoneInfo(zone))
-    sim.dt = moment.replace(tzinfo=None) if sim.fixup_tz else moment
+    info = ZoneInfo(zone)
+    first = datetime.fromtimestamp(start, info)
+    # By a day and more: a clock that is asked without its zone may be that far off.
+    limit = datetime.fromtimestamp(end + 36 * 3_600, info)
+    sim.dt = first.replace(tzinfo=None) if sim.fixup_tz else first
+    sim.limit = limit.replace(tzinfo=None) if sim.fixup_tz else limit
+    sim.steps_left = MOST_STEPS
     found: list[int] = []
     while len(found) < most:
         try:
             due = int(next(sim).timestamp())
         except StopIteration:
             break
+        except Stuck:
+            return None
         if due > end:
             break
         found.append(due)
     return found
 
 
-def told(found: list[int], expected: list[int]) -> str:
+def told(found: list[int] | None, expected: list[int]) -> str:
+    if found is None:
+        return "does not end"
     odd = sorted(set(found) ^ set(expected))[:3]
     sides = [
         f"{'extra' if due in found else 'missing'} {format_instant(due * 1_000_000)}"

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from jobs_grpc.client.records.breaker import Breaker, BreakerKind, BreakerState
     from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
+    from jobs_grpc.client.records.due_time import DueTime, DueTimes
     from jobs_grpc.client.records.execution import (
         Attempt,
         Execution,
@@ -118,6 +119,7 @@ _HOME = {
     "records.breaker": ("Breaker", "BreakerKind", "BreakerState"),
     "records.backfill": ("Backfill", "BackfillOrder", "BackfillState"),
     "records.decision": ("Decision", "DecisionOutcome", "SkipReason"),
+    "records.due_time": ("DueTime", "DueTimes"),
     "records.execution": (
         "Attempt",
         "Execution",
@@ -171,7 +173,9 @@ __all__ = [
     "DeadlineExceeded",
     "Decision",
     "DecisionOutcome",
+    "DueTime",
     "DueTimeChange",
+    "DueTimes",
     "Execution",
     "ExecutionFailed",
     "ExecutionHandle",

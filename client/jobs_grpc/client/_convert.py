@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobs_grpc.client.records.breaker import Breaker, BreakerKind, BreakerState
 from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
+from jobs_grpc.client.records.due_time import DueTime, DueTimes
 from jobs_grpc.client.records.execution import (
     Execution,
     ExecutionState,
@@ -320,6 +321,25 @@ def pause(message: pause_pb2.Pause) -> Pause:
         meanwhile=_MEANWHILES.get(message.meanwhile, PauseMeanwhile.UNRECOGNIZED),
         ended_at=instant_of(message, "ended_at"),
         ended_by=message.ended_by,
+    )
+
+
+def due_times(message: schedule_service_pb2.ListDueTimesResponse) -> DueTimes:
+    return DueTimes(
+        data=tuple(
+            DueTime(
+                due_at=_EPOCH + time.microseconds(one.due_at) * _MICROSECOND,
+                starts_at=_EPOCH + time.microseconds(one.starts_at) * _MICROSECOND,
+                schedules=tuple(one.schedules),
+                skip=(
+                    _SKIP_REASONS.get(one.skip, SkipReason.UNRECOGNIZED)
+                    if one.skip
+                    else None
+                ),
+            )
+            for one in message.due_times
+        ),
+        timezone=message.timezone or "UTC",
     )
 
 

@@ -8,6 +8,7 @@ from jobs_grpc.client import _convert
 from jobs_grpc.client._schedules import ScheduleObjects
 from jobs_grpc.client._transport import Transport
 from jobs_grpc.client.records.decision import Decision
+from jobs_grpc.client.records.due_time import DueTimes
 from jobs_grpc.client.records.fleet import Queue, QueueStatus, Worker
 from jobs_grpc.client.records.page import Page
 from jobs_grpc.v1 import fleet_service_pb2, queue_service_pb2, schedule_service_pb2
@@ -47,7 +48,27 @@ class Workers:
 
 
 class Schedules(ScheduleObjects):
-    """Schedules, and what became of due times."""
+    """Schedules, what will come due, and what became of due times."""
+
+    async def next(
+        self,
+        job: str,
+        *,
+        workspace: str | None = None,
+        after: datetime | None = None,
+        count: int = 10,
+    ) -> DueTimes:
+        """Return the next due times of a job, of all its schedules together.
+
+        Later than `after`, which is now if left out; at most `count` (1 to 1,000).
+        """
+        request = schedule_service_pb2.ListDueTimesRequest(
+            job=self._job(job, workspace), count=count
+        )
+        if after is not None:
+            getattr(request, "from").CopyFrom(_convert.to_timestamp(after))
+        answer = await self._transport.call(self._stub.ListDueTimes, request)
+        return _convert.due_times(answer)
 
     async def decisions(
         self,

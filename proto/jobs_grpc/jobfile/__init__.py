@@ -33,6 +33,7 @@ from jobs_grpc.jobfile.placeholder import (
     render,
 )
 from jobs_grpc.jobfile.problem import Problem, ProblemsError
+from jobs_grpc.jobfile.reading.entry import read_entry
 from jobs_grpc.jobfile.reading.loading import (
     SUFFIXES,
     Defaults,
@@ -67,6 +68,7 @@ __all__ = [
     "parameter_text",
     "parse_document",
     "placeholders",
+    "read_entry",
     "render",
     "validate_params",
 ]

@@ -502,3 +502,92 @@ class ListDecisionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListDecisionsResponse: _TypeAlias = ListDecisionsResponse  # noqa: Y015
+
+@_typing.final
+class ListDueTimesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """1 to 1,000; absent means 10."""
+    @_builtins.property
+    def job(self) -> _job_service_pb2.JobRef: ...
+    def __init__(
+        self,
+        *,
+        job: _job_service_pb2.JobRef | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "from", b"from", "job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDueTimesRequest: _TypeAlias = ListDueTimesRequest  # noqa: Y015
+
+@_typing.final
+class DueTime(_message.Message):
+    """A due time to come. Overlap, pauses and outages are not foreseen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DUE_AT_FIELD_NUMBER: _builtins.int
+    STARTS_AT_FIELD_NUMBER: _builtins.int
+    SCHEDULES_FIELD_NUMBER: _builtins.int
+    SKIP_FIELD_NUMBER: _builtins.int
+    skip: Global___SkipReason.ValueType
+    """Why it will start nothing; absent if it will start something."""
+    @_builtins.property
+    def due_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def starts_at(self) -> _timestamp_pb2.Timestamp:
+        """With jitter it starts later than it is due."""
+
+    @_builtins.property
+    def schedules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names of the schedules that name it, or their rules where they have none."""
+
+    def __init__(
+        self,
+        *,
+        due_at: _timestamp_pb2.Timestamp | None = ...,
+        starts_at: _timestamp_pb2.Timestamp | None = ...,
+        schedules: _abc.Iterable[_builtins.str] | None = ...,
+        skip: Global___SkipReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "starts_at", b"starts_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "schedules", b"schedules", "skip", b"skip", "starts_at", b"starts_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DueTime: _TypeAlias = DueTime  # noqa: Y015
+
+@_typing.final
+class ListDueTimesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DUE_TIMES_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    timezone: _builtins.str
+    """The time zone of all the schedules; `UTC` where they have several."""
+    @_builtins.property
+    def due_times(self) -> _containers.RepeatedCompositeFieldContainer[Global___DueTime]:
+        """In order; fewer than asked for where the schedules run out."""
+
+    def __init__(
+        self,
+        *,
+        due_times: _abc.Iterable[Global___DueTime] | None = ...,
+        timezone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_times", b"due_times", "timezone", b"timezone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDueTimesResponse: _TypeAlias = ListDueTimesResponse  # noqa: Y015

@@ -41,6 +41,11 @@ class ScheduleServiceStub(object):
                 request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsRequest.SerializeToString,
                 response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsResponse.FromString,
                 _registered_method=True)
+        self.ListDueTimes = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/ListDueTimes',
+                request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDueTimesRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDueTimesResponse.FromString,
+                _registered_method=True)
         self.CreateSchedule = channel.unary_unary(
                 '/jobs_grpc.v1.ScheduleService/CreateSchedule',
                 request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.CreateScheduleRequest.SerializeToString,
@@ -109,6 +114,13 @@ class ScheduleServiceServicer(object):
 
     def ListDecisions(self, request, context):
         """Newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDueTimes(self, request, context):
+        """What will come due: all schedules of a job as one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -206,6 +218,11 @@ def add_ScheduleServiceServicer_to_server(servicer, server):
                     request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsRequest.FromString,
                     response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsResponse.SerializeToString,
             ),
+            'ListDueTimes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDueTimes,
+                    request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDueTimesRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDueTimesResponse.SerializeToString,
+            ),
             'CreateSchedule': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSchedule,
                     request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.CreateScheduleRequest.FromString,
@@ -295,6 +312,33 @@ class ScheduleService(object):
             '/jobs_grpc.v1.ScheduleService/ListDecisions',
             jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsRequest.SerializeToString,
             jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDueTimes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/ListDueTimes',
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDueTimesRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDueTimesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,6 +36,8 @@ class ScheduleServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ScheduleServiceAsyncStub: ...
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListDecisionsRequest, _schedule_service_pb2.ListDecisionsResponse]
     """Newest first."""
+    ListDueTimes: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListDueTimesRequest, _schedule_service_pb2.ListDueTimesResponse]
+    """What will come due: all schedules of a job as one."""
     CreateSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.CreateScheduleRequest, _schedule_service_pb2.CreateScheduleResponse]
     """Adds a schedule to a job, beside those of the job's document. It is first due after
     this call, never before.
@@ -71,6 +73,8 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDecisions: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListDecisionsRequest, _schedule_service_pb2.ListDecisionsResponse]  # type: ignore[assignment]
     """Newest first."""
+    ListDueTimes: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListDueTimesRequest, _schedule_service_pb2.ListDueTimesResponse]  # type: ignore[assignment]
+    """What will come due: all schedules of a job as one."""
     CreateSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.CreateScheduleRequest, _schedule_service_pb2.CreateScheduleResponse]  # type: ignore[assignment]
     """Adds a schedule to a job, beside those of the job's document. It is first due after
     this call, never before.
@@ -109,6 +113,14 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.ListDecisionsResponse, _abc.Awaitable[_schedule_service_pb2.ListDecisionsResponse]]:
         """Newest first."""
+
+    @_abc_1.abstractmethod
+    def ListDueTimes(
+        self,
+        request: _schedule_service_pb2.ListDueTimesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.ListDueTimesResponse, _abc.Awaitable[_schedule_service_pb2.ListDueTimesResponse]]:
+        """What will come due: all schedules of a job as one."""
 
     @_abc_1.abstractmethod
     def CreateSchedule(

@@ -23,6 +23,7 @@ from jobs_grpc.controlplane.core.rows import (
     JobRecord,
     StatisticsRow,
 )
+from jobs_grpc.controlplane.core.upcoming import Upcoming
 from jobs_grpc.v1 import (
     execution_pb2,
     job_pb2,
@@ -239,13 +240,18 @@ def _statistics(row: StatisticsRow) -> job_pb2.JobStatistics:
     )
 
 
+def due_time(one: Upcoming) -> schedule_service_pb2.DueTime:
+    """Return a due time to come as the contract tells it."""
+    return schedule_service_pb2.DueTime(
+        due_at=timestamp(one.due_at),
+        starts_at=timestamp(one.starts_at),
+        schedules=one.schedules,
+        skip=_skip_reason(one.skip),
+    )
+
+
 def decision(row: DecisionRow) -> schedule_service_pb2.Decision:
     """Return what became of a due time, as the contract tells it."""
-    reason = (
-        SkipReason.Value(f"SKIP_REASON_{row.reason.upper()}")
-        if row.reason
-        else SkipReason.SKIP_REASON_UNSPECIFIED
-    )
     return schedule_service_pb2.Decision(
         schedule_id=row.schedule_id,
         namespace=row.namespace,
@@ -254,12 +260,18 @@ def decision(row: DecisionRow) -> schedule_service_pb2.Decision:
         due_at=_instant(row.due_at),
         decided_at=_instant(row.decided_at),
         outcome=DecisionOutcome.Value(f"DECISION_OUTCOME_{row.outcome.upper()}"),
-        reason=reason,
+        reason=_skip_reason(row.reason),
         execution_id=row.execution_id,
         holder=row.holder,
         until=_instant(row.until),
         due_times=row.due_times or 0,
     )
+
+
+def _skip_reason(word: str) -> SkipReason.ValueType:
+    if not word:
+        return SkipReason.SKIP_REASON_UNSPECIFIED
+    return SkipReason.Value(f"SKIP_REASON_{word.upper()}")
 
 
 def page_token(*parts: object) -> str:

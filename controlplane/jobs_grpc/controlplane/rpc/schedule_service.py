@@ -1,20 +1,24 @@
-"""ScheduleService: what became of due times."""
+"""ScheduleService: what became of due times, and what will come due."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
 from jobs_grpc.controlplane.core.errors import InvalidError
+from jobs_grpc.controlplane.core.upcoming import upcoming
 from jobs_grpc.controlplane.storage.store import DecisionFilter
 from jobs_grpc.v1 import schedule_service_pb2 as pb
-from jobs_grpc.wire.time import microseconds
+from jobs_grpc.wire.time import is_valid, microseconds
 
 from . import convert
 from .backfill_calls import BackfillCalls
 from .job_service import page_size
 from .schedule_objects import ScheduleObjectCalls
+
+_DUE_TIMES: Final = 10
+_MOST_DUE_TIMES: Final = 1_000
 
 
 class ScheduleService(ScheduleObjectCalls, BackfillCalls):
@@ -43,6 +47,27 @@ class ScheduleService(ScheduleObjectCalls, BackfillCalls):
             next_page_token=(
                 convert.page_token(last.due_at, last.schedule_id) if last else ""
             ),
+        )
+
+    async def ListDueTimes(
+        self, request: pb.ListDueTimesRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ListDueTimesResponse:
+        job = self._job(convert.key_of(request.job))
+        after = self._clock.now()
+        if request.HasField("from"):
+            start = getattr(request, "from")
+            if not is_valid(start):
+                raise InvalidError("from is no instant", field="from")
+            after = microseconds(start)
+        if not 0 <= request.count <= _MOST_DUE_TIMES:
+            raise InvalidError(
+                f"count must be 1-{_MOST_DUE_TIMES}, got {request.count}", field="count"
+            )
+        found = upcoming(job, after, request.count or _DUE_TIMES)
+        zones = {one.spec.rule.timezone for one in job.schedules.values()}
+        return pb.ListDueTimesResponse(
+            due_times=[convert.due_time(one) for one in found],
+            timezone=zones.pop() if len(zones) == 1 else "UTC",
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobs_grpc.client.cli.coming import after_of, coming_options, count_of, print_coming
 from jobs_grpc.client.cli.display.moments import clock_text, relative_text
 from jobs_grpc.client.cli.display.printing import (
     note,
@@ -22,6 +23,7 @@ from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
 from jobs_grpc.client.cli.options import Group, Settings, pass_settings
 from jobs_grpc.client.cli.session import converse
+from jobs_grpc.client.records.due_time import DueTimes
 from jobs_grpc.client.records.job import Job, Schedule
 
 if TYPE_CHECKING:
@@ -145,6 +147,49 @@ def validate(
     for one in loaded:
         click.echo(f"valid   {'/'.join(one.key)}")
     note(f"{len(loaded)} valid")
+
+
+@job.command("next")
+@click.argument("name", metavar="JOB")
+@click.option("--tz", help="The time zone to show. [default: that of the schedules]")
+@coming_options
+@pass_settings
+def next_(
+    settings: Settings,
+    name: str,
+    tz: str | None,
+    start: str | None,
+    count: int | None,
+    as_calendar: bool,
+) -> None:
+    """Print the next due times of a job, and which of its schedules name them.
+
+    Those that are known to start nothing are shown with the reason. Overlap, pauses and
+    outages are not foreseen.
+    """
+    from jobs_grpc.schedule import RuleError, parse_schedule
+
+    try:
+        after = after_of(start)
+        if tz:
+            parse_schedule("every 1d", default_timezone=tz)
+    except RuleError as error:
+        raise Failure(error.message, Exit.USAGE) from None
+    most = count_of(count, as_calendar=as_calendar)
+
+    async def work(client: Client) -> DueTimes:
+        moment = after if start else None
+        return await client.schedules.next(name, after=moment, count=most)
+
+    found = converse(settings, work, job=name)
+    print_coming(
+        settings,
+        found,
+        zone=tz or found.timezone,
+        after=after,
+        count=most,
+        as_calendar=as_calendar,
+    )
 
 
 @job.command()

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import click
 
+from jobs_grpc.client.cli.coming import (
+    after_of,
+    coming,
+    coming_options,
+    count_of,
+    parsed_expression,
+    print_coming,
+)
 from jobs_grpc.client.cli.commands.schedule_objects import COMMANDS
 from jobs_grpc.client.cli.display.moments import clock_text, relative_text
-from jobs_grpc.client.cli.display.printing import print_document, print_records
+from jobs_grpc.client.cli.display.printing import print_records
 from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
 from jobs_grpc.client.cli.options import Group, Settings, pass_settings
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.decision import Decision
+from jobs_grpc.client.records.due_time import DueTimes
 from jobs_grpc.client.records.page import Page
 
 if TYPE_CHECKING:
     from jobs_grpc.client._client import Client
-    from jobs_grpc.schedule import Rule, RuleError
+    from jobs_grpc.schedule import RuleError
 
 
 @click.group(cls=Group)
@@ -32,47 +39,42 @@ def schedule() -> None:
 
 @schedule.command()
 @click.argument("expressions", metavar="EXPR...", nargs=-1, required=True)
-@click.option("--tz", default="UTC", show_default=True, help="An IANA time zone.")
-@click.option(
-    "--from", "start", metavar="TIME", help="Begin after this; now if left out."
-)
-@click.option(
-    "--count",
-    type=click.IntRange(1, 10_000),
-    default=10,
-    show_default=True,
-    help="How many due times.",
-)
+@click.option("--tz", help="An IANA time zone. [default: UTC]")
+@coming_options
 @pass_settings
 def preview(
     settings: Settings,
     expressions: tuple[str, ...],
-    tz: str,
+    tz: str | None,
     start: str | None,
-    count: int,
+    count: int | None,
+    as_calendar: bool,
 ) -> None:
     """Print the next due times of a schedule, without a server.
 
     EXPR is what a job file takes: a cron expression ("30 2 * * 1-5"), an alias
-    ("@hourly") or an interval ("every 90s"). Several are a union.
+    ("@hourly"), an interval ("every 90s"), or an object ("{monthly: last-day, time:
+    18:00}"). Several are a union.
     """
-    from jobs_grpc.schedule import RuleError, format_instant, next_times, parse_instant
+    from jobs_grpc.schedule import RuleError
 
     try:
-        after = parse_instant(start) if start else _now()
-        due = next_times(_rules(expressions, tz), after, count)
+        parsed = [parsed_expression(one, tz or "UTC") for one in expressions]
+        after = after_of(start)
+        most = count_of(count, as_calendar=as_calendar)
+        due_times = coming(parsed, expressions, after, most)
     except RuleError as error:
         raise _explained(error) from None
-    if settings.output in {"json", "yaml"}:
-        data = [{"due_at": format_instant(one)} for one in due]
-        print_document(settings, {"data": data})
-    elif settings.output == "name":
-        for one in due:
-            click.echo(format_instant(one))
-    else:
-        zone = ZoneInfo(tz)
-        for one in due:
-            click.echo(_local_text(one, zone))
+    zones = {one.rule.timezone for one in parsed}
+    zone = tz or (zones.pop() if len(zones) == 1 else "UTC")
+    print_coming(
+        settings,
+        DueTimes(data=due_times, timezone=zone),
+        zone=zone,
+        after=after,
+        count=most,
+        as_calendar=as_calendar,
+    )
 
 
 @schedule.command()
@@ -105,30 +107,12 @@ def decisions(settings: Settings, job: str, limit: int, page_token: str) -> None
     )
 
 
-def _rules(expressions: Sequence[str], tz: str) -> list[Rule]:
-    from jobs_grpc.schedule import parse_schedule
-
-    return [parse_schedule(one, default_timezone=tz).rule for one in expressions]
-
-
 def _explained(error: RuleError) -> Failure:
     """Return the error with a mark under the place where reading stopped."""
     message = error.message
     if error.position is not None and error.text:
         message += f"\n  {error.text}\n  {' ' * error.position}^"
     return Failure(message, Exit.USAGE)
-
-
-def _now() -> int:
-    from jobs_grpc.runtime.clock import SystemClock
-
-    return SystemClock().now()
-
-
-def _local_text(instant: int, zone: ZoneInfo) -> str:
-    from jobs_grpc.runtime.clock import to_datetime
-
-    return to_datetime(instant).astimezone(zone).strftime("%a %Y-%m-%d %H:%M:%S %Z")
 
 
 def _columns(now: datetime) -> list[Column[Decision]]:
