@@ -11,7 +11,7 @@ import pytest
 
 from jobs_grpc.client import Client
 from support.cli import Ended, jobs_grpc
-from support.installed import Installed, kill
+from support.installed import Installed, kill, until
 
 pytestmark = pytest.mark.acceptance
 
@@ -86,6 +86,32 @@ def test_switches_and_own_schedules_survive_applies_and_crashes(
     cli(installed, "schedule", "enable", "report", "nightly")
     (one,) = data(installed, "schedule", "list")["data"]
     assert (one["name"], one["enabled"]) == ("nightly", True)
+
+
+def test_a_job_runs_after_another_one_and_never_in_a_circle(
+    system: Installed,
+) -> None:
+    after = {"on": {"event": "job.succeeded", "job": "load"}}
+    for job in (
+        {"name": "load", "command": "true"},
+        {"name": "report", "command": "true", "schedule": after},
+    ):
+        cli(system, "apply", "-f", "-", stdin=json.dumps(job))
+    cli(system, "run", "load", "--wait")
+    (run,) = until(
+        lambda: data(system, "execution", "list", "--job", "report")["data"], "the run"
+    )
+    assert run["trigger"] == "event"
+    assert run["requested_by"].startswith("event:")
+    circle = {"on": {"event": "job.finished", "job": "report"}}
+    refused = cli(
+        system,
+        *("apply", "-f", "-"),
+        stdin=json.dumps({"name": "load", "command": "true", "schedule": circle}),
+        code=7,
+    )
+    assert "load -> report -> load" in refused.err
+    assert data(system, "job", "get", "load")["schedules"] == []
 
 
 async def edited(installed: Installed) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from jobs_grpc.schedule.clock import ClockRule
 from jobs_grpc.schedule.cron import cron_rule
 from jobs_grpc.schedule.duration import format_duration, parse_duration
 from jobs_grpc.schedule.error import RuleError
+from jobs_grpc.schedule.event import EventRule
 from jobs_grpc.schedule.identity import rule_identity
 from jobs_grpc.schedule.instant import format_instant, parse_instant
 from jobs_grpc.schedule.interval import (
@@ -42,6 +43,7 @@ __all__ = [
     "Calendar",
     "ClockChange",
     "ClockRule",
+    "EventRule",
     "EveryRule",
     "ParsedSchedule",
     "Rule",

@@ -16,6 +16,7 @@ from jobs_grpc.schedule.clock import check_dst
 from jobs_grpc.schedule.cron import cron_rule
 from jobs_grpc.schedule.duration import DAY, parse_duration
 from jobs_grpc.schedule.error import RuleError, did_you_mean, quoted
+from jobs_grpc.schedule.event import event_rule
 from jobs_grpc.schedule.instant import format_instant, from_datetime, parse_instant
 from jobs_grpc.schedule.interval import after_end_rule, at_rule, every_rule
 from jobs_grpc.schedule.limits import (
@@ -29,7 +30,7 @@ from jobs_grpc.schedule.rule import Rule
 from jobs_grpc.schedule.window import window_rule
 from jobs_grpc.schedule.zone import find_zone
 
-_KINDS: Final = ("cron", "every", "at", "run_at", *CALENDAR_KINDS)
+_KINDS: Final = ("cron", "every", "at", "run_at", *CALENDAR_KINDS, "on")
 # Also the order of the keys in `source`.
 _KEYS: Final = (
     "name",
@@ -61,6 +62,8 @@ _GOES_WITH: Final[Mapping[str, tuple[str, ...]]] = {
 # Most of a large table says no more than this; it is read a million times at start-up.
 _PLAIN: Final = ("name", "cron", "timezone")
 _PLAIN_KEYS: Final = frozenset(_PLAIN)
+# What delays or forbids a due time in advance cannot go with one that nobody foresees.
+_NOT_WITH_EVENTS: Final = ("timezone", "dst", "jitter")
 _MOST_RUNS: Final = 1_000_000_000
 _MOST_JITTER: Final = DAY
 _LONGEST_REASON: Final = 500
@@ -103,7 +106,7 @@ def parse_schedule(
 
     Text is a cron expression, an alias such as `@hourly`, or `every 30m`. An object has
     exactly one kind of rule: `cron`, `every` (with `anchor`, or `from: end`), `at`,
-    `daily`, `weekly` or `monthly`; `run_at` is another word for `at`. `timezone` is
+    `daily`, `weekly`, `monthly` or `on` (an event); `run_at` is another word for `at`. `timezone` is
     checked everywhere. `calendars` are those that the object may name. The error names
     the key in `field`, and the place in the text of that key in `position`.
     """
@@ -196,7 +199,7 @@ def _kind(spec: Mapping[str, object]) -> str:
     kinds = [key for key in _KINDS if key in spec]
     if not kinds:
         raise RuleError(
-            "a schedule needs one of cron, every, at, daily, weekly or monthly"
+            "a schedule needs one of cron, every, at, daily, weekly, monthly or on"
         )
     if len(kinds) > 1:
         raise RuleError(
@@ -228,6 +231,11 @@ def _object_rule(
             raise error.under("cron") from None
     if kind == "every":
         return _every(spec)
+    if kind == "on":
+        for key in _NOT_WITH_EVENTS:
+            if key in spec:
+                raise RuleError(f"{key} does not go with on", field=key)
+        return event_rule(spec["on"])
     if kind in CALENDAR_KINDS:
         return calendar_rule(kind, spec, zone=zone, dst=dst, known=known)
     return at_rule(_instant(spec[kind], kind))

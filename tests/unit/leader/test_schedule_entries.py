@@ -36,6 +36,19 @@ def test_an_entry_is_kept_with_its_name_and_the_zone_of_the_job() -> None:
             {"params": {"b": "3", "a": None}},
             {"at": "t", "params": {"b": "3"}},
         ),
+        # Params may be called what kinds of rules are called.
+        (
+            {"at": "t", "params": {"at": "1"}},
+            {"params": {"every": "2"}},
+            {"at": "t", "params": {"at": "1", "every": "2"}},
+        ),
+        (
+            {"on": {"event": "job.failed", "job": "a"}},
+            {"on": {"job": "b"}},
+            {"on": {"event": "job.failed", "job": "b"}},
+        ),
+        ({"on": {"event": "job.failed", "job": "a"}}, {"at": "t"}, {"at": "t"}),
+        ({"cron": "x", "timezone": "Z"}, {"on": {"job": "a"}}, {"on": {"job": "a"}}),
     ],
 )
 def test_a_patch_replaces_what_it_names(
@@ -67,3 +80,9 @@ def test_what_is_no_schedule_of_the_job_is_refused(
 def test_what_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(InvalidError, match="entry_json"):
         read_entry(text, field="entry_json")
+
+
+def test_an_event_has_no_zone_though_the_job_has_one() -> None:
+    entry = {"on": {"event": "job.failed", "job": "a"}}
+    _, text = made(document(timezone="Europe/Berlin"), "after", entry)
+    assert json.loads(text) == {**entry, "name": "after"}

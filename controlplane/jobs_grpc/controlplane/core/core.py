@@ -150,12 +150,19 @@ class Core:
             except RefusedError as error:
                 draft.replies.append(error)
         self._place(draft)
-        while self.backfills and self.backfills.follow(draft):
+        while self._follow(draft):
             self._place(draft)
         self.timeline.alarms.ended(draft.statistics.values())
         self._breakers.note(draft, self.live)
         wake_at = draft.now if self.backfills.is_eager else self._wake_at()
         return draft.freeze(wake_at)
+
+    def _follow(self, draft: Draft) -> bool:
+        """Let what has ended have its consequences; say whether anything new may wait."""
+        listeners = self.timeline.listeners
+        caused = bool(listeners) and listeners.follow(draft, self._decider)
+        filled = bool(self.backfills) and self.backfills.follow(draft)
+        return caused or filled
 
     def require_job(self, key: JobKey) -> Job:
         """Return a live job, or raise `JobNotFoundError`."""

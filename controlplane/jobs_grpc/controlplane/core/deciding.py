@@ -18,8 +18,9 @@ from .bounds import count_start, refusal
 from .catchup import COLLAPSE_ABOVE, Missed, Plan, Unattended, plan, unattended
 from .draft import Draft
 from .effects import DueTimeSkipped
+from .execution import Execution
 from .executions import Executions, Origin
-from .job import CatchUp, execution_id
+from .job import CatchUp, event_execution_id, execution_id
 from .live import Live, Schedule, Streak
 from .overlap import Verdict, in_the_way, in_turn, judge
 from .pauses import Meanwhile, Pause, Pauses
@@ -131,8 +132,24 @@ class Decider:
             dropping = replace(pause, meanwhile=Meanwhile.DROP)
             self.leave_pause(draft, schedule, dropping, draft.now)
 
+    def decide_event(self, draft: Draft, schedule: Schedule, cause: Execution) -> None:
+        """Decide what the end of an execution causes; the record needs an instant."""
+        due = max(draft.now, schedule.cursor + 1)
+        pause = self._pause_of(schedule, due) if self._pauses else None
+        if pause is not None:
+            self._skip(draft, schedule, due, "paused", holder=pause.id)
+            self._move_cursor(draft, schedule, due)
+        else:
+            self._decide(draft, schedule, due, cause=cause)
+
     def _decide(
-        self, draft: Draft, schedule: Schedule, due: int, *, made_up: bool = False
+        self,
+        draft: Draft,
+        schedule: Schedule,
+        due: int,
+        *,
+        made_up: bool = False,
+        cause: Execution | None = None,
     ) -> None:
         """Decide one due time; those `made_up` for run one after another at least."""
         job = schedule.job
@@ -140,28 +157,40 @@ class Decider:
             self._skip(draft, schedule, due, "disabled")
         elif reason := refusal(schedule, due):
             self._skip(draft, schedule, due, reason)
-        elif due == job.last_due_started or (job.job_id, due) in draft.due_started:
+        elif cause is None and (
+            due == job.last_due_started or (job.job_id, due) in draft.due_started
+        ):
             self._skip(draft, schedule, due, "duplicate")
         elif made_up and (turn := in_turn(job, draft.now)) is not None:
             self._start(draft, schedule, due, turn)
         elif (verdict := judge(job, draft.now)).may_start:
-            self._start(draft, schedule, due, verdict)
+            self._start(draft, schedule, due, verdict, cause)
         else:
             assert verdict.holder is not None
             self._skip(draft, schedule, due, "overlap", holder=verdict.holder.id)
         self._move_cursor(draft, schedule, due)
 
     def _start(
-        self, draft: Draft, schedule: Schedule, due: int, verdict: Verdict
+        self,
+        draft: Draft,
+        schedule: Schedule,
+        due: int,
+        verdict: Verdict,
+        cause: Execution | None = None,
     ) -> None:
         job = schedule.job
         if verdict.ends_others:
             verdict = self._make_room(draft, schedule, due)
-        identity = execution_id(schedule.spec.id, due)
+        label = schedule.spec.name or schedule.spec.rule.canonical
+        trigger, requested_by = "schedule", f"schedule:{label}"
+        if cause is None:
+            identity = execution_id(schedule.spec.id, due)
+        else:
+            identity = event_execution_id(schedule.spec.id, cause.id)
+            trigger, requested_by = "event", f"event:{cause.id}"
         params = job.spec.params
         if schedule.spec.params:
             params = {**params, **schedule.spec.params}
-        label = schedule.spec.name or schedule.spec.rule.canonical
         self._executions.create(
             draft,
             job.spec,
@@ -169,17 +198,18 @@ class Decider:
             params,
             Origin(
                 id=identity,
-                trigger="schedule",
-                requested_by=f"schedule:{label}",
-                scheduled_for=due,
+                trigger=trigger,
+                requested_by=requested_by,
+                scheduled_for=due if cause is None else draft.now,
                 schedule_id=schedule.spec.id,
                 hold=verdict.hold,
             ),
         )
         count_start(draft, schedule)
         schedule.streak = None
-        job.last_due_started = due
-        if len(job.schedules) > 1:
+        if cause is None:
+            job.last_due_started = due
+        if cause is None and len(job.schedules) > 1:
             draft.due_started.add((job.job_id, due))
         draft.decisions.append(
             DecisionRow(

@@ -20,8 +20,9 @@ from .errors import (
     RefusedError,
     ScheduleExistsError,
 )
+from .events import check_apply, check_put
 from .inputs import Applied, ApplyJobs, DeleteJob, SetJobEnabled
-from .job import STANDALONE, JobKey, JobSpec
+from .job import STANDALONE, JobKey, JobSpec, ScheduleSpec
 from .live import Job, Live, Schedule
 from .rows import RevisionRow
 from .schedule_object import ScheduleObject
@@ -106,6 +107,11 @@ class Definitions:
             except RefusedError as error:
                 error.message = f"job {job_name(spec.key)}: {error.message}"
                 raise
+        check_apply(self._live, specs)
+
+    def check_circle(self, key: JobKey, spec: ScheduleSpec) -> None:
+        """Refuse a schedule with which a job would cause itself."""
+        check_put(self._live, key, spec)
 
     def _check_names(self, spec: JobSpec) -> None:
         """Refuse a document that names a schedule as one of the API's is named."""

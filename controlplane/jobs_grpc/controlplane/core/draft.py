@@ -78,6 +78,8 @@ class Draft:
     # How many due times backfills have dealt with, how many facts they have looked at.
     backfilled: int = 0
     followed: int = 0
+    # How many facts event schedules have heard.
+    heard: int = 0
     cursors: dict[str, Schedule] = field(default_factory=dict)
     decisions: list[DecisionRow] = field(default_factory=list)
     extended: dict[tuple[str, int], ExtendedRow] = field(default_factory=dict)

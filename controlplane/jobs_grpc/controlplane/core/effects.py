@@ -194,6 +194,7 @@ class ExecutionFinished(NamedTuple):
     attempt: int
     started_at: int | None
     result: Result
+    was_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -378,6 +378,7 @@ class Executions:
                 execution.attempt,
                 execution.started_at,
                 result,
+                was_lost,
             )
         )
         if execution.spec.has_follow_ups or was_lost or execution.state is State.LOST:

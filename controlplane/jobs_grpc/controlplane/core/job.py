@@ -318,6 +318,11 @@ def backfill_execution_id(schedule: str, due_at: int) -> str:
     return _uuid(f"{schedule}\x1fbackfill\x1f{due_at}")
 
 
+def event_execution_id(schedule: str, cause: str) -> str:
+    """Return the id of the execution that the end of another one causes."""
+    return _uuid(f"{schedule}\x1fevent\x1f{cause}")
+
+
 def _uuid(text: str) -> str:
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     return "-".join(

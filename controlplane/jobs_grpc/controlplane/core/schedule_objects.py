@@ -64,6 +64,7 @@ class ScheduleObjects:
                 hint="look at it again, then change it",
             )
         check_future(request.spec, known, draft.now, job_name(request.key))
+        self._definitions.check_circle(request.key, request.spec)
         same_rule = known.spec.rule == request.spec.rule
         said = replace(
             known.object,
@@ -99,6 +100,7 @@ class ScheduleObjects:
                 field="name",
             )
         check_future(request.spec, None, draft.now, job_name(request.key))
+        self._definitions.check_circle(request.key, request.spec)
         said = ScheduleObject(
             entry_json=request.entry_json, created_at=draft.now, updated_at=draft.now
         )

@@ -11,9 +11,10 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jobs_grpc.schedule import AfterEndRule, Rule
+from jobs_grpc.schedule import AfterEndRule, EventRule, Rule
 
 from .alarms import Alarms
+from .events import Listeners
 from .live import Schedule
 
 
@@ -36,6 +37,7 @@ class Timeline:
         self._heap: list[tuple[int, int, RuleGroup]] = []
         self._pushed = 0
         self.alarms = Alarms()
+        self.listeners = Listeners()
 
     def add(self, schedule: Schedule, now: int) -> None:
         """Watch a schedule for due times later than `now`."""
@@ -50,6 +52,8 @@ class Timeline:
         group.schedules[schedule.spec.id] = schedule
         if isinstance(rule, AfterEndRule):
             self.alarms.watch(schedule)
+        elif isinstance(rule, EventRule):
+            self.listeners.add(schedule)
 
     def remove(self, schedule: Schedule) -> None:
         """Watch it no longer."""
@@ -57,6 +61,8 @@ class Timeline:
         group = self._groups[rule]
         del group.schedules[schedule.spec.id]
         self.alarms.forget(schedule)
+        if isinstance(rule, EventRule):
+            self.listeners.remove(schedule)
         if not group.schedules:
             # Its heap entry is dropped when it comes up.
             del self._groups[rule]

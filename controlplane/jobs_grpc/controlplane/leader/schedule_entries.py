@@ -55,10 +55,12 @@ def made(
             hint="delete it and create another one",
             field="name",
         )
-    whole = {"timezone": document.timezone, **entry, "name": name}
+    whole = {**entry, "name": name}
+    if document.timezone != "UTC" and "on" not in entry:
+        whole.setdefault("timezone", document.timezone)
     if calendars := mentioned(document.calendars, list(entry.values())):
         whole["calendars"] = {**calendars, **entry.get("calendars", {})}
-    if whole["timezone"] == "UTC":
+    if whole.get("timezone") == "UTC":
         del whole["timezone"]
     key: JobKey = (document.namespace, document.workspace, document.name)
     try:
@@ -85,14 +87,23 @@ def merged(entry: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
             if kind in whole and patch.get(kind) is None:
                 for key in (kind, *_BELONGS.get(kind, ())):
                     whole.pop(key, None)
+        if "on" in patch:
+            # An event has no clock.
+            whole.pop("timezone", None)
+            whole.pop("dst", None)
     for key, value in patch.items():
         if value is None:
             whole.pop(key, None)
         elif isinstance(value, dict) and isinstance(whole.get(key), dict):
-            whole[key] = merged(whole[key], value)
+            whole[key] = _replaced(whole[key], value)
         else:
             whole[key] = value
     return whole
+
+
+def _replaced(whole: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    both = {**whole, **patch}
+    return {key: value for key, value in both.items() if value is not None}
 
 
 def _refused(error: RuleError) -> InvalidError:

@@ -196,6 +196,22 @@ _ENTRY_SCHEMA: dict[str, Any] = {
                     "description": "One instant: 2027-01-15T10:00:00Z.",
                 },
                 "run_at": {"type": "string", "description": "The same as at."},
+                "on": {
+                    "type": "object",
+                    "properties": {
+                        "event": {
+                            "enum": ["job.succeeded", "job.failed", "job.finished"],
+                            "description": "How it has ended.",
+                        },
+                        "job": {
+                            "type": "string",
+                            "description": "Of the same workspace, or workspace/job.",
+                        },
+                    },
+                    "required": ["event", "job"],
+                    "additionalProperties": False,
+                    "description": "An event: another job's execution has ended.",
+                },
                 "daily": {
                     **_several({"type": ["string", "boolean"]}),
                     "description": "true, business-days, or the times of day.",
