@@ -111,6 +111,20 @@ def test_a_worker_that_was_frozen_and_came_back(stage: Stage) -> None:
     ]
 
 
+def test_of_one_instant_an_attempt_ends_before_the_next_begins(stage: Stage) -> None:
+    session = stage.connect("w1")
+    (id_,) = stage.submit_ad_hoc(idempotent=True)
+    stage.connect("w2")
+    stage.now += SECOND
+    stage.end(session, stage.leases()[-1].fence, Move.LOSE, error="the keeper died")
+    assert [kind for kind, _ in told(stage, id_)] == [
+        "created",
+        "leased",
+        "released",
+        "leased",
+    ]
+
+
 def test_a_killed_run_tells_who_asked_and_which_signals_were_sent(stage: Stage) -> None:
     session = stage.connect()
     (id_,) = stage.submit_ad_hoc()

@@ -6,6 +6,7 @@ import pytest
 
 from jobs_grpc.controlplane.core.job import (
     CatchUp,
+    Concurrency,
     Delivery,
     Fallback,
     Overlap,
@@ -88,6 +89,9 @@ CONVERSIONS: list[tuple[dict[str, Any], str, Any]] = [
     ({"timeout": "90s"}, "timeout", 90 * SECOND),
     ({"retry": 0}, "delivery", Delivery.AT_MOST_ONCE),
     ({"retry": 0}, "retry", None),
+    ({"slots": 3}, "slots", 3),
+    ({"concurrency": 2}, "concurrency", Concurrency(max=2)),
+    ({"breaker": {"failures": 5}}, "is_gated", True),
     ({"timeouts": {}}, "timeouts", None),
     (
         {"timeouts": {"queue": "1h", "total": 90, "silence": "5m"}},

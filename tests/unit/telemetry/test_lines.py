@@ -27,6 +27,7 @@ from jobs_grpc.controlplane.core.effects import (
     SessionDisconnected,
     SessionEnded,
     SessionOpened,
+    TimeZonesChanged,
 )
 from jobs_grpc.controlplane.core.execution import Execution
 from jobs_grpc.controlplane.core.pauses import Meanwhile, Pause, PauseKind, Scope
@@ -75,6 +76,7 @@ FACTS: list[Fact] = [
     SessionDisconnected("s1", "w1"),
     SessionEnded("s1", "w1", "silence", 2),
     ReportRefused("s1", 77, "finished"),
+    TimeZonesChanged("2026a", "2026b", 7),
     PauseBegan(PAUSE),
     PauseEnded(PAUSE, "bob"),
     BreakerMoved("default", "orders-db", "open", "5 failures in a row", NOON),
@@ -180,7 +182,7 @@ def test_an_error_of_several_lines_stays_on_one_line() -> None:
 def test_lines_below_the_level_are_not_written() -> None:
     assert written(*FACTS, json_lines=False, level=logging.ERROR) == []
     warnings = written(*FACTS, json_lines=False, level=logging.WARNING)
-    assert len(warnings) == 6
+    assert len(warnings) == 7
     quiet = DueTimeSkipped(key(), NOON, "disabled", "")
     assert written(quiet, json_lines=False, level=logging.INFO) == []
 

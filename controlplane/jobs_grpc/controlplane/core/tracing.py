@@ -268,18 +268,38 @@ _RANKS = {
 }
 
 
+_OUTCOME = _RANKS["outcome"]
+# After every attempt.
+_LAST = 1_000_000
+
+
+def _attempt_at(instant: int, entries: list[Entry]) -> int:
+    """Return the attempt that an execution had at an instant; 0 before the first."""
+    leased = (one for one in entries if one.kind == "leased")
+    return max(
+        (one.detail["attempt"] for one in leased if (one.at or 0) <= instant), default=0
+    )
+
+
 def _in_order(entries: list[Entry]) -> list[Entry]:
-    """Sort by instant; what has none goes right before what follows it in its own list."""
+    """Sort by instant; what has none goes right before what follows it in its own list.
+
+    Of one instant, an attempt's end comes before the next attempt's lease.
+    """
     known: int | None = None
-    keyed: list[tuple[int, int, int, Entry]] = []
+    keyed: list[tuple[int, int, int, int, Entry]] = []
     last = max((one.at for one in entries if one.at is not None), default=0)
     for number in range(len(entries) - 1, -1, -1):
         entry = entries[number]
         known = entry.at if entry.at is not None else known
         at = last if known is None else known
-        keyed.append((at, _RANKS.get(entry.kind, len(_RANKS)), number, entry))
-    keyed.sort(key=lambda one: one[:3])
-    return [one[3] for one in keyed]
+        rank = _RANKS.get(entry.kind, len(_RANKS))
+        attempt = entry.detail.get("attempt")
+        if attempt is None:
+            attempt = _attempt_at(at, entries) if rank < _OUTCOME else _LAST
+        keyed.append((at, attempt, rank, number, entry))
+    keyed.sort(key=lambda one: one[:4])
+    return [one[4] for one in keyed]
 
 
 def _span(microseconds: int) -> str:
