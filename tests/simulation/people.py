@@ -156,7 +156,7 @@ class People:
             is_stored = stored is not None or name in self._deleted
             self._witness.defined_job(name, is_stored)
             leader = self._world.leader()
-            if revision > 1 or leader is None:
+            if revision > 1 or leader is None or name in self._deleted:
                 return
             for schedule in spec.schedules:
                 period = KINDS[name].period * SECOND

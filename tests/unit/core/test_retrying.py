@@ -276,3 +276,27 @@ def test_a_lease_that_never_reached_its_worker_costs_nothing(stage: Stage) -> No
         stage.connect()
     assert stage.row(id_).state == "pending"
     assert stage.row(id_).attempt == 21
+
+
+def test_a_clock_that_is_set_back_makes_no_retry_wait_longer(stage: Stage) -> None:
+    id_, session = begun(stage, retry={"delays": ["3s"]})
+    fail(stage, session)
+    stage.wait(1)
+    stage.wait(-3_600)
+    stage.wait(1)
+    assert stage.row(id_).state == "retrying"
+    stage.wait(1)
+    assert stage.row(id_).state == "pending"
+    assert len(stage.leases()) == 2
+
+
+def test_a_retry_whose_instant_moved_with_the_clock_waits_for_that_in_the_next_term(
+    stage: Stage,
+) -> None:
+    id_, session = begun(stage, retry={"delays": ["30s"]})
+    fail(stage, session)
+    stage.wait(-3_600)
+    stage.restart(after=20)
+    assert stage.row(id_).state == "retrying"
+    stage.wait(10)
+    assert stage.row(id_).state == "pending"
