@@ -867,6 +867,49 @@ async def test_a_decision_grows_in_the_commit_that_makes_it_and_later(
     assert (row.until, row.due_times) == (NOON + 2 * HOUR, 8)
 
 
+async def test_the_decision_that_speaks_of_an_instant_is_found(
+    store: Store, term: int
+) -> None:
+    alone = decision_row("s1", NOON)
+    many = decision_row("s1", NOON + HOUR, until=NOON + 2 * HOUR)
+    other = decision_row("s2", NOON + SECOND)
+    await store.commit(term, Changes(decisions=(alone, many, other)))
+    found = {
+        at: await store.decision_at("s1", NOON + at)
+        for at in (-1, 0, 1, HOUR - 1, HOUR, HOUR + 7, 2 * HOUR, 2 * HOUR + 1)
+    }
+    assert found == {
+        -1: None,
+        0: alone,
+        1: None,
+        HOUR - 1: None,
+        HOUR: many,
+        HOUR + 7: many,
+        2 * HOUR: many,
+        2 * HOUR + 1: None,
+    }
+
+
+async def test_decisions_are_listed_by_their_reasons(store: Store, term: int) -> None:
+    rows = tuple(
+        decision_row("s1", NOON + n, outcome="skipped", reason=reason)
+        if reason
+        else decision_row("s1", NOON + n)
+        for n, reason in enumerate(["overlap", "", "paused", "overlap"])
+    )
+    await store.commit(term, Changes(decisions=rows))
+
+    async def of(*reasons: str) -> list[int]:
+        wanted = DecisionFilter(NAMESPACE, reasons=reasons)
+        return [row.due_at - NOON for row in await store.decisions(wanted, 9)]
+
+    assert await of() == [3, 2, 1, 0]
+    assert await of("overlap") == [3, 0]
+    assert await of("started") == [1]
+    assert await of("paused", "overlap") == [3, 2, 0]
+    assert await of("limit") == []
+
+
 async def test_old_decisions_are_found_and_forgotten(store: Store, term: int) -> None:
     old = [decision_row("s1", NOON + n, job=f"job-{n % 3}") for n in range(9)]
     ends_later = decision_row("s2", NOON, until=NOON + HOUR)

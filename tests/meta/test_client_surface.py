@@ -20,7 +20,7 @@ from jobs_grpc.client.cli.main import ENTRIES, cli
 from jobs_grpc.client.cli.options import SETTINGS
 from jobs_grpc.client.records.backfill import BackfillOrder, BackfillState
 from jobs_grpc.client.records.breaker import BreakerKind, BreakerState
-from jobs_grpc.client.records.decision import DecisionOutcome, SkipReason
+from jobs_grpc.client.records.decision import DecisionOutcome, DueTimeKind, SkipReason
 from jobs_grpc.client.records.execution import (
     FINAL_STATES,
     ExecutionState,
@@ -53,7 +53,8 @@ EXPORTED = {
     "Backfill", "BackfillOrder", "BackfillState",
     "Attempt", "DeadLetter", "ExecutionLink", "Requeued", "Trace", "TraceEntry",
     "Applied", "ApplyOutcome", "Client", "Conflict", "DeadlineExceeded", "Decision",
-    "DecisionOutcome", "DueTime", "DueTimes", "Execution", "ExecutionFailed", "ExecutionHandle",
+    "DecisionOutcome", "DueTime", "DueTimeAnswer", "DueTimeKind", "DueTimes", "Execution",
+    "ExecutionFailed", "ExecutionHandle",
     "ExecutionState", "Gap", "InvalidArgument", "Job", "JobStatistics", "JobsError",
     "KillReceipt", "NotFound", "NotRunning", "NotSupported", "OutputEnd", "OutputPiece",
     "OutputStream", "Overloaded", "Page", "Pause", "PauseKind", "PauseMeanwhile",
@@ -118,6 +119,7 @@ def test_every_final_state_has_an_exit_code() -> None:
         (WorkerState, fleet_service_pb2.WorkerState),
         (DecisionOutcome, schedule_service_pb2.DecisionOutcome),
         (SkipReason, schedule_service_pb2.SkipReason),
+        (DueTimeKind, schedule_service_pb2.DueTimeKind),
         (PauseKind, pause_pb2.PauseKind),
         (PauseMeanwhile, pause_pb2.PauseMeanwhile),
         (WaitCause, execution_service_pb2.WaitCause),

@@ -41,7 +41,13 @@ if TYPE_CHECKING:
         BackfillState,
     )
     from jobs_grpc.client.records.breaker import Breaker, BreakerKind, BreakerState
-    from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
+    from jobs_grpc.client.records.decision import (
+        Decision,
+        DecisionOutcome,
+        DueTimeAnswer,
+        DueTimeKind,
+        SkipReason,
+    )
     from jobs_grpc.client.records.due_time import DueTime, DueTimes
     from jobs_grpc.client.records.execution import (
         Attempt,
@@ -118,7 +124,13 @@ _HOME = {
     "_submission": ("Submission",),
     "records.breaker": ("Breaker", "BreakerKind", "BreakerState"),
     "records.backfill": ("Backfill", "BackfillOrder", "BackfillState"),
-    "records.decision": ("Decision", "DecisionOutcome", "SkipReason"),
+    "records.decision": (
+        "Decision",
+        "DecisionOutcome",
+        "DueTimeAnswer",
+        "DueTimeKind",
+        "SkipReason",
+    ),
     "records.due_time": ("DueTime", "DueTimes"),
     "records.execution": (
         "Attempt",
@@ -174,7 +186,9 @@ __all__ = [
     "Decision",
     "DecisionOutcome",
     "DueTime",
+    "DueTimeAnswer",
     "DueTimeChange",
+    "DueTimeKind",
     "DueTimes",
     "Execution",
     "ExecutionFailed",

@@ -13,7 +13,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobs_grpc.client.records.breaker import Breaker, BreakerKind, BreakerState
-from jobs_grpc.client.records.decision import Decision, DecisionOutcome, SkipReason
+from jobs_grpc.client.records.decision import (
+    Decision,
+    DecisionOutcome,
+    SkipReason,
+)
 from jobs_grpc.client.records.due_time import DueTime, DueTimes
 from jobs_grpc.client.records.execution import (
     Execution,
@@ -291,7 +295,13 @@ def decision(message: schedule_service_pb2.Decision) -> Decision:
         reason=_SKIP_REASONS.get(reason, SkipReason.UNRECOGNIZED) if reason else None,
         execution_id=message.execution_id,
         holder=message.holder,
+        until=instant_of(message, "until"),
+        due_times=message.due_times or None,
     )
+
+
+def to_reason(word: SkipReason) -> schedule_service_pb2.SkipReason.ValueType:
+    return schedule_service_pb2.SkipReason.Value(f"SKIP_REASON_{word.value.upper()}")
 
 
 def to_pause_kind(kind: PauseKind) -> pause_pb2.PauseKind.ValueType:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from jobs_grpc.client import _convert
+from jobs_grpc.client._convert_due_time import due_time_answer
 from jobs_grpc.client._schedules import ScheduleObjects
 from jobs_grpc.client._transport import Transport
-from jobs_grpc.client.records.decision import Decision
+from jobs_grpc.client.records.decision import Decision, DueTimeAnswer, SkipReason
 from jobs_grpc.client.records.due_time import DueTimes
 from jobs_grpc.client.records.fleet import Queue, QueueStatus, Worker
 from jobs_grpc.client.records.page import Page
@@ -77,14 +79,19 @@ class Schedules(ScheduleObjects):
         workspace: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        reasons: Sequence[SkipReason] = (),
         page_size: int = DEFAULT_PAGE,
         page_token: str = "",
     ) -> Page[Decision]:
-        """Return decisions, newest first, for due times in [since, until)."""
+        """Return decisions, newest first, for due times in [since, until).
+
+        With `reasons` only those that were skipped for one of them.
+        """
         request = schedule_service_pb2.ListDecisionsRequest(
             namespace=self._target.namespace,
             workspace=self._target.workspace if workspace is None else workspace,
             job=job,
+            reasons=map(_convert.to_reason, reasons),
             page_size=page_size,
             page_token=page_token,
         )
@@ -98,3 +105,19 @@ class Schedules(ScheduleObjects):
             data=tuple(map(_convert.decision, answer.decisions)),
             next_page_token=answer.next_page_token,
         )
+
+    async def explain(
+        self, job: str, at: str | datetime, *, workspace: str | None = None
+    ) -> DueTimeAnswer:
+        """Say what became of an instant, or what will.
+
+        `at` is an aware datetime, or a text: RFC 3339, or a local time without an offset
+        (`2027-03-14T02:30`), which is that of the schedule's own zone.
+        """
+        if isinstance(at, datetime):
+            at = _convert.to_timestamp(at).ToJsonString()
+        request = schedule_service_pb2.ExplainDueTimeRequest(
+            job=self._job(job, workspace), at=at
+        )
+        answer = await self._transport.call(self._stub.ExplainDueTime, request)
+        return due_time_answer(answer)

@@ -20,6 +20,7 @@ from typing import Final
 
 from jobs_grpc.runtime.clock import SystemClock
 from jobs_grpc.runtime.tasks import Supervisor
+from jobs_grpc.schedule import parse_duration
 
 from .config import Settings
 from .core.core import Core
@@ -56,6 +57,7 @@ class ControlPlane:
             holder=f"{socket.gethostname()}:{os.getpid()}",
             address=settings.addr,
             session_ttl=settings.session_ttl_us,
+            keep_decisions=parse_duration(settings.keep_decisions),
         )
         self._server = Server(
             Parts(

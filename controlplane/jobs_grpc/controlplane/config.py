@@ -62,6 +62,12 @@ class Settings:
         "how long a worker may be silent before its work is given to others or lost",
         metavar="DURATION",
     )
+    keep_decisions: str = _setting(
+        "90d",
+        "JOBS_GRPC_KEEP_DECISIONS",
+        "how long it is kept what became of due times",
+        metavar="DURATION",
+    )
     log_format: str = _setting(
         "console", "JOBS_GRPC_LOG_FORMAT", "console or json", metavar="FORMAT"
     )
@@ -87,6 +93,7 @@ class Settings:
                 _choice_problem("--log-level", self.log_level, LOG_LEVELS),
                 _folder_problem(self.jobs),
                 _ttl_problem(self.session_ttl),
+                _duration_problem("--keep-decisions", self.keep_decisions),
             )
             if problem
         ]
@@ -168,6 +175,15 @@ def _ttl_problem(text: str) -> str:
     if not SHORTEST_TTL <= length <= LONGEST_TTL:
         return f'--session-ttl: "{text}" is not from 3s to 10m'
     return ""
+
+
+def _duration_problem(flag: str, text: str) -> str:
+    try:
+        if parse_duration(text) > 0:
+            return ""
+    except RuleError as error:
+        return f"{flag}: {error}"
+    return f"{flag}: must be longer than zero"
 
 
 def _folder_problem(folder: str) -> str:

@@ -24,59 +24,67 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from jobs_grpc.v1 import backfill_pb2 as jobs__grpc_dot_v1_dot_backfill__pb2
+from jobs_grpc.v1 import execution_pb2 as jobs__grpc_dot_v1_dot_execution__pb2
 from jobs_grpc.v1 import job_pb2 as jobs__grpc_dot_v1_dot_job__pb2
 from jobs_grpc.v1 import job_service_pb2 as jobs__grpc_dot_v1_dot_job__service__pb2
+from jobs_grpc.v1 import pause_pb2 as jobs__grpc_dot_v1_dot_pause__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#jobs_grpc/v1/schedule_service.proto\x12\x0cjobs_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bjobs_grpc/v1/backfill.proto\x1a\x16jobs_grpc/v1/job.proto\x1a\x1ejobs_grpc/v1/job_service.proto\"B\n\x0bScheduleRef\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12\x10\n\x08schedule\x18\x02 \x01(\t\"\\\n\x15\x43reateScheduleRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nentry_json\x18\x03 \x01(\t\"B\n\x16\x43reateScheduleResponse\x12(\n\x08schedule\x18\x01 \x01(\x0b\x32\x16.jobs_grpc.v1.Schedule\"A\n\x12GetScheduleRequest\x12+\n\x08schedule\x18\x01 \x01(\x0b\x32\x19.jobs_grpc.v1.ScheduleRef\"?\n\x13GetScheduleResponse\x12(\n\x08schedule\x18\x01 \x01(\x0b\x32\x16.jobs_grpc.v1.Schedule\"p\n\x14ListSchedulesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworkspace\x18\x02 \x01(\t\x12\x0b\n\x03job\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"[\n\x15ListSchedulesResponse\x12)\n\tschedules\x18\x01 \x03(\x0b\x32\x16.jobs_grpc.v1.Schedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"X\n\x15UpdateScheduleRequest\x12+\n\x08schedule\x18\x01 \x01(\x0b\x32\x19.jobs_grpc.v1.ScheduleRef\x12\x12\n\npatch_json\x18\x02 \x01(\t\"B\n\x16UpdateScheduleResponse\x12(\n\x08schedule\x18\x01 \x01(\x0b\x32\x16.jobs_grpc.v1.Schedule\"D\n\x15\x44\x65leteScheduleRequest\x12+\n\x08schedule\x18\x01 \x01(\x0b\x32\x19.jobs_grpc.v1.ScheduleRef\"\x18\n\x16\x44\x65leteScheduleResponse\"\x94\x01\n\x19SetScheduleEnabledRequest\x12+\n\x08schedule\x18\x01 \x01(\x0b\x32\x19.jobs_grpc.v1.ScheduleRef\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n\x1aSetScheduleEnabledResponse\x12(\n\x08schedule\x18\x01 \x01(\x0b\x32\x16.jobs_grpc.v1.Schedule\"\xec\x02\n\x08\x44\x65\x63ision\x12\x13\n\x0bschedule_id\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x11\n\tworkspace\x18\x03 \x01(\t\x12\x0b\n\x03job\x18\x04 \x01(\t\x12*\n\x06\x64ue_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndecided_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x07outcome\x18\x07 \x01(\x0e\x32\x1d.jobs_grpc.v1.DecisionOutcome\x12(\n\x06reason\x18\x08 \x01(\x0e\x32\x18.jobs_grpc.v1.SkipReason\x12\x14\n\x0c\x65xecution_id\x18\t \x01(\t\x12\x0e\n\x06holder\x18\n \x01(\t\x12)\n\x05until\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdue_times\x18\x0c \x01(\x03\"\xc2\x01\n\x14ListDecisionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworkspace\x18\x02 \x01(\t\x12\x0b\n\x03job\x18\x03 \x01(\t\x12(\n\x04\x66rom\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"[\n\x15ListDecisionsResponse\x12)\n\tdecisions\x18\x01 \x03(\x0b\x32\x16.jobs_grpc.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"q\n\x13ListDueTimesRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12(\n\x04\x66rom\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\"\x9f\x01\n\x07\x44ueTime\x12*\n\x06\x64ue_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tstarts_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tschedules\x18\x03 \x03(\t\x12&\n\x04skip\x18\x04 \x01(\x0e\x32\x18.jobs_grpc.v1.SkipReason\"R\n\x14ListDueTimesResponse\x12(\n\tdue_times\x18\x01 \x03(\x0b\x32\x15.jobs_grpc.v1.DueTime\x12\x10\n\x08timezone\x18\x02 \x01(\t*o\n\x0f\x44\x65\x63isionOutcome\x12 \n\x1c\x44\x45\x43ISION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45\x43ISION_OUTCOME_STARTED\x10\x01\x12\x1c\n\x18\x44\x45\x43ISION_OUTCOME_SKIPPED\x10\x02*\x95\x02\n\nSkipReason\x12\x1b\n\x17SKIP_REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13SKIP_REASON_OVERLAP\x10\x01\x12\x1d\n\x19SKIP_REASON_MISSED_WINDOW\x10\x02\x12\x18\n\x14SKIP_REASON_DISABLED\x10\x03\x12\x19\n\x15SKIP_REASON_DUPLICATE\x10\x04\x12\x16\n\x12SKIP_REASON_PAUSED\x10\x05\x12\x18\n\x14SKIP_REASON_BLACKOUT\x10\x06\x12\x19\n\x15SKIP_REASON_NO_TARGET\x10\x07\x12\x15\n\x11SKIP_REASON_LIMIT\x10\x08\x12\x19\n\x15SKIP_REASON_EXHAUSTED\x10\t2\x8f\n\n\x0fScheduleService\x12X\n\rListDecisions\x12\".jobs_grpc.v1.ListDecisionsRequest\x1a#.jobs_grpc.v1.ListDecisionsResponse\x12U\n\x0cListDueTimes\x12!.jobs_grpc.v1.ListDueTimesRequest\x1a\".jobs_grpc.v1.ListDueTimesResponse\x12[\n\x0e\x43reateSchedule\x12#.jobs_grpc.v1.CreateScheduleRequest\x1a$.jobs_grpc.v1.CreateScheduleResponse\x12R\n\x0bGetSchedule\x12 .jobs_grpc.v1.GetScheduleRequest\x1a!.jobs_grpc.v1.GetScheduleResponse\x12X\n\rListSchedules\x12\".jobs_grpc.v1.ListSchedulesRequest\x1a#.jobs_grpc.v1.ListSchedulesResponse\x12[\n\x0eUpdateSchedule\x12#.jobs_grpc.v1.UpdateScheduleRequest\x1a$.jobs_grpc.v1.UpdateScheduleResponse\x12[\n\x0e\x44\x65leteSchedule\x12#.jobs_grpc.v1.DeleteScheduleRequest\x1a$.jobs_grpc.v1.DeleteScheduleResponse\x12g\n\x12SetScheduleEnabled\x12\'.jobs_grpc.v1.SetScheduleEnabledRequest\x1a(.jobs_grpc.v1.SetScheduleEnabledResponse\x12[\n\x0e\x43reateBackfill\x12#.jobs_grpc.v1.CreateBackfillRequest\x1a$.jobs_grpc.v1.CreateBackfillResponse\x12R\n\x0bGetBackfill\x12 .jobs_grpc.v1.GetBackfillRequest\x1a!.jobs_grpc.v1.GetBackfillResponse\x12X\n\rListBackfills\x12\".jobs_grpc.v1.ListBackfillsRequest\x1a#.jobs_grpc.v1.ListBackfillsResponse\x12X\n\rPauseBackfill\x12\".jobs_grpc.v1.PauseBackfillRequest\x1a#.jobs_grpc.v1.PauseBackfillResponse\x12[\n\x0eResumeBackfill\x12#.jobs_grpc.v1.ResumeBackfillRequest\x1a$.jobs_grpc.v1.ResumeBackfillResponse\x12[\n\x0e\x43\x61ncelBackfill\x12#.jobs_grpc.v1.CancelBackfillRequest\x1a$.jobs_grpc.v1.CancelBackfillResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#jobs_grpc/v1/schedule_service.proto\x12\x0cjobs_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bjobs_grpc/v1/backfill.proto\x1a\x1cjobs_grpc/v1/execution.proto\x1a\x16jobs_grpc/v1/job.proto\x1a\x1ejobs_grpc/v1/job_service.proto\x1a\x18jobs_grpc/v1/pause.proto\"B\n\x0bScheduleRef\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12\x10\n\x08schedule\x18\x02 \x01(\t\"\\\n\x15\x43reateScheduleRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nentry_json\x18\x03 \x01(\t\"B\n\x16\x43reateScheduleResponse\x12(\n\x08schedule\x18\x01 \x01(\x0b\x32\x16.jobs_grpc.v1.Schedule\"A\n\x12GetScheduleRequest\x12+\n\x08schedule\x18\x01 \x01(\x0b\x32\x19.jobs_grpc.v1.ScheduleRef\"?\n\x13GetScheduleResponse\x12(\n\x08schedule\x18\x01 \x01(\x0b\x32\x16.jobs_grpc.v1.Schedule\"p\n\x14ListSchedulesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworkspace\x18\x02 \x01(\t\x12\x0b\n\x03job\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"[\n\x15ListSchedulesResponse\x12)\n\tschedules\x18\x01 \x03(\x0b\x32\x16.jobs_grpc.v1.Schedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"X\n\x15UpdateScheduleRequest\x12+\n\x08schedule\x18\x01 \x01(\x0b\x32\x19.jobs_grpc.v1.ScheduleRef\x12\x12\n\npatch_json\x18\x02 \x01(\t\"B\n\x16UpdateScheduleResponse\x12(\n\x08schedule\x18\x01 \x01(\x0b\x32\x16.jobs_grpc.v1.Schedule\"D\n\x15\x44\x65leteScheduleRequest\x12+\n\x08schedule\x18\x01 \x01(\x0b\x32\x19.jobs_grpc.v1.ScheduleRef\"\x18\n\x16\x44\x65leteScheduleResponse\"\x94\x01\n\x19SetScheduleEnabledRequest\x12+\n\x08schedule\x18\x01 \x01(\x0b\x32\x19.jobs_grpc.v1.ScheduleRef\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n\x1aSetScheduleEnabledResponse\x12(\n\x08schedule\x18\x01 \x01(\x0b\x32\x16.jobs_grpc.v1.Schedule\"\xec\x02\n\x08\x44\x65\x63ision\x12\x13\n\x0bschedule_id\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x11\n\tworkspace\x18\x03 \x01(\t\x12\x0b\n\x03job\x18\x04 \x01(\t\x12*\n\x06\x64ue_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndecided_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x07outcome\x18\x07 \x01(\x0e\x32\x1d.jobs_grpc.v1.DecisionOutcome\x12(\n\x06reason\x18\x08 \x01(\x0e\x32\x18.jobs_grpc.v1.SkipReason\x12\x14\n\x0c\x65xecution_id\x18\t \x01(\t\x12\x0e\n\x06holder\x18\n \x01(\t\x12)\n\x05until\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdue_times\x18\x0c \x01(\x03\"\xed\x01\n\x14ListDecisionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworkspace\x18\x02 \x01(\t\x12\x0b\n\x03job\x18\x03 \x01(\t\x12(\n\x04\x66rom\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12)\n\x07reasons\x18\x08 \x03(\x0e\x32\x18.jobs_grpc.v1.SkipReason\"[\n\x15ListDecisionsResponse\x12)\n\tdecisions\x18\x01 \x03(\x0b\x32\x16.jobs_grpc.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"q\n\x13ListDueTimesRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12(\n\x04\x66rom\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\"\x9f\x01\n\x07\x44ueTime\x12*\n\x06\x64ue_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tstarts_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tschedules\x18\x03 \x03(\t\x12&\n\x04skip\x18\x04 \x01(\x0e\x32\x18.jobs_grpc.v1.SkipReason\"R\n\x14ListDueTimesResponse\x12(\n\tdue_times\x18\x01 \x03(\x0b\x32\x15.jobs_grpc.v1.DueTime\x12\x10\n\x08timezone\x18\x02 \x01(\t\"F\n\x15\x45xplainDueTimeRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.JobRef\x12\n\n\x02\x61t\x18\x02 \x01(\t\"\xa0\x03\n\x16\x45xplainDueTimeResponse\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.jobs_grpc.v1.DueTimeKind\x12\x10\n\x08sentence\x18\x02 \x01(\t\x12\x13\n\x0bschedule_id\x18\x03 \x01(\t\x12\x10\n\x08schedule\x18\x04 \x01(\t\x12*\n\x06\x64ue_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08\x64\x65\x63ision\x18\x06 \x01(\x0b\x32\x16.jobs_grpc.v1.Decision\x12*\n\texecution\x18\x07 \x01(\x0b\x32\x17.jobs_grpc.v1.Execution\x12\'\n\x06holder\x18\x08 \x01(\x0b\x32\x17.jobs_grpc.v1.Execution\x12\"\n\x05pause\x18\t \x01(\x0b\x32\x13.jobs_grpc.v1.Pause\x12*\n\x06\x62\x65\x66ore\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05\x61\x66ter\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp*o\n\x0f\x44\x65\x63isionOutcome\x12 \n\x1c\x44\x45\x43ISION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45\x43ISION_OUTCOME_STARTED\x10\x01\x12\x1c\n\x18\x44\x45\x43ISION_OUTCOME_SKIPPED\x10\x02*\x95\x02\n\nSkipReason\x12\x1b\n\x17SKIP_REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13SKIP_REASON_OVERLAP\x10\x01\x12\x1d\n\x19SKIP_REASON_MISSED_WINDOW\x10\x02\x12\x18\n\x14SKIP_REASON_DISABLED\x10\x03\x12\x19\n\x15SKIP_REASON_DUPLICATE\x10\x04\x12\x16\n\x12SKIP_REASON_PAUSED\x10\x05\x12\x18\n\x14SKIP_REASON_BLACKOUT\x10\x06\x12\x19\n\x15SKIP_REASON_NO_TARGET\x10\x07\x12\x15\n\x11SKIP_REASON_LIMIT\x10\x08\x12\x19\n\x15SKIP_REASON_EXHAUSTED\x10\t*\xee\x01\n\x0b\x44ueTimeKind\x12\x1d\n\x19\x44UE_TIME_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44UE_TIME_KIND_STARTED\x10\x01\x12\x19\n\x15\x44UE_TIME_KIND_SKIPPED\x10\x02\x12\x1b\n\x17\x44UE_TIME_KIND_UNDECIDED\x10\x03\x12\x18\n\x14\x44UE_TIME_KIND_COMING\x10\x04\x12\x18\n\x14\x44UE_TIME_KIND_IN_GAP\x10\x05\x12\x1c\n\x18\x44UE_TIME_KIND_UNRECORDED\x10\x06\x12\x1b\n\x17\x44UE_TIME_KIND_NEVER_DUE\x10\x07\x32\xec\n\n\x0fScheduleService\x12X\n\rListDecisions\x12\".jobs_grpc.v1.ListDecisionsRequest\x1a#.jobs_grpc.v1.ListDecisionsResponse\x12[\n\x0e\x45xplainDueTime\x12#.jobs_grpc.v1.ExplainDueTimeRequest\x1a$.jobs_grpc.v1.ExplainDueTimeResponse\x12U\n\x0cListDueTimes\x12!.jobs_grpc.v1.ListDueTimesRequest\x1a\".jobs_grpc.v1.ListDueTimesResponse\x12[\n\x0e\x43reateSchedule\x12#.jobs_grpc.v1.CreateScheduleRequest\x1a$.jobs_grpc.v1.CreateScheduleResponse\x12R\n\x0bGetSchedule\x12 .jobs_grpc.v1.GetScheduleRequest\x1a!.jobs_grpc.v1.GetScheduleResponse\x12X\n\rListSchedules\x12\".jobs_grpc.v1.ListSchedulesRequest\x1a#.jobs_grpc.v1.ListSchedulesResponse\x12[\n\x0eUpdateSchedule\x12#.jobs_grpc.v1.UpdateScheduleRequest\x1a$.jobs_grpc.v1.UpdateScheduleResponse\x12[\n\x0e\x44\x65leteSchedule\x12#.jobs_grpc.v1.DeleteScheduleRequest\x1a$.jobs_grpc.v1.DeleteScheduleResponse\x12g\n\x12SetScheduleEnabled\x12\'.jobs_grpc.v1.SetScheduleEnabledRequest\x1a(.jobs_grpc.v1.SetScheduleEnabledResponse\x12[\n\x0e\x43reateBackfill\x12#.jobs_grpc.v1.CreateBackfillRequest\x1a$.jobs_grpc.v1.CreateBackfillResponse\x12R\n\x0bGetBackfill\x12 .jobs_grpc.v1.GetBackfillRequest\x1a!.jobs_grpc.v1.GetBackfillResponse\x12X\n\rListBackfills\x12\".jobs_grpc.v1.ListBackfillsRequest\x1a#.jobs_grpc.v1.ListBackfillsResponse\x12X\n\rPauseBackfill\x12\".jobs_grpc.v1.PauseBackfillRequest\x1a#.jobs_grpc.v1.PauseBackfillResponse\x12[\n\x0eResumeBackfill\x12#.jobs_grpc.v1.ResumeBackfillRequest\x1a$.jobs_grpc.v1.ResumeBackfillResponse\x12[\n\x0e\x43\x61ncelBackfill\x12#.jobs_grpc.v1.CancelBackfillRequest\x1a$.jobs_grpc.v1.CancelBackfillResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobs_grpc.v1.schedule_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECISIONOUTCOME']._serialized_start=2235
-  _globals['_DECISIONOUTCOME']._serialized_end=2346
-  _globals['_SKIPREASON']._serialized_start=2349
-  _globals['_SKIPREASON']._serialized_end=2626
-  _globals['_SCHEDULEREF']._serialized_start=171
-  _globals['_SCHEDULEREF']._serialized_end=237
-  _globals['_CREATESCHEDULEREQUEST']._serialized_start=239
-  _globals['_CREATESCHEDULEREQUEST']._serialized_end=331
-  _globals['_CREATESCHEDULERESPONSE']._serialized_start=333
-  _globals['_CREATESCHEDULERESPONSE']._serialized_end=399
-  _globals['_GETSCHEDULEREQUEST']._serialized_start=401
-  _globals['_GETSCHEDULEREQUEST']._serialized_end=466
-  _globals['_GETSCHEDULERESPONSE']._serialized_start=468
-  _globals['_GETSCHEDULERESPONSE']._serialized_end=531
-  _globals['_LISTSCHEDULESREQUEST']._serialized_start=533
-  _globals['_LISTSCHEDULESREQUEST']._serialized_end=645
-  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=647
-  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=738
-  _globals['_UPDATESCHEDULEREQUEST']._serialized_start=740
-  _globals['_UPDATESCHEDULEREQUEST']._serialized_end=828
-  _globals['_UPDATESCHEDULERESPONSE']._serialized_start=830
-  _globals['_UPDATESCHEDULERESPONSE']._serialized_end=896
-  _globals['_DELETESCHEDULEREQUEST']._serialized_start=898
-  _globals['_DELETESCHEDULEREQUEST']._serialized_end=966
-  _globals['_DELETESCHEDULERESPONSE']._serialized_start=968
-  _globals['_DELETESCHEDULERESPONSE']._serialized_end=992
-  _globals['_SETSCHEDULEENABLEDREQUEST']._serialized_start=995
-  _globals['_SETSCHEDULEENABLEDREQUEST']._serialized_end=1143
-  _globals['_SETSCHEDULEENABLEDRESPONSE']._serialized_start=1145
-  _globals['_SETSCHEDULEENABLEDRESPONSE']._serialized_end=1215
-  _globals['_DECISION']._serialized_start=1218
-  _globals['_DECISION']._serialized_end=1582
-  _globals['_LISTDECISIONSREQUEST']._serialized_start=1585
-  _globals['_LISTDECISIONSREQUEST']._serialized_end=1779
-  _globals['_LISTDECISIONSRESPONSE']._serialized_start=1781
-  _globals['_LISTDECISIONSRESPONSE']._serialized_end=1872
-  _globals['_LISTDUETIMESREQUEST']._serialized_start=1874
-  _globals['_LISTDUETIMESREQUEST']._serialized_end=1987
-  _globals['_DUETIME']._serialized_start=1990
-  _globals['_DUETIME']._serialized_end=2149
-  _globals['_LISTDUETIMESRESPONSE']._serialized_start=2151
-  _globals['_LISTDUETIMESRESPONSE']._serialized_end=2233
-  _globals['_SCHEDULESERVICE']._serialized_start=2629
-  _globals['_SCHEDULESERVICE']._serialized_end=3924
+  _globals['_DECISIONOUTCOME']._serialized_start=2825
+  _globals['_DECISIONOUTCOME']._serialized_end=2936
+  _globals['_SKIPREASON']._serialized_start=2939
+  _globals['_SKIPREASON']._serialized_end=3216
+  _globals['_DUETIMEKIND']._serialized_start=3219
+  _globals['_DUETIMEKIND']._serialized_end=3457
+  _globals['_SCHEDULEREF']._serialized_start=227
+  _globals['_SCHEDULEREF']._serialized_end=293
+  _globals['_CREATESCHEDULEREQUEST']._serialized_start=295
+  _globals['_CREATESCHEDULEREQUEST']._serialized_end=387
+  _globals['_CREATESCHEDULERESPONSE']._serialized_start=389
+  _globals['_CREATESCHEDULERESPONSE']._serialized_end=455
+  _globals['_GETSCHEDULEREQUEST']._serialized_start=457
+  _globals['_GETSCHEDULEREQUEST']._serialized_end=522
+  _globals['_GETSCHEDULERESPONSE']._serialized_start=524
+  _globals['_GETSCHEDULERESPONSE']._serialized_end=587
+  _globals['_LISTSCHEDULESREQUEST']._serialized_start=589
+  _globals['_LISTSCHEDULESREQUEST']._serialized_end=701
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=703
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=794
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_start=796
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_end=884
+  _globals['_UPDATESCHEDULERESPONSE']._serialized_start=886
+  _globals['_UPDATESCHEDULERESPONSE']._serialized_end=952
+  _globals['_DELETESCHEDULEREQUEST']._serialized_start=954
+  _globals['_DELETESCHEDULEREQUEST']._serialized_end=1022
+  _globals['_DELETESCHEDULERESPONSE']._serialized_start=1024
+  _globals['_DELETESCHEDULERESPONSE']._serialized_end=1048
+  _globals['_SETSCHEDULEENABLEDREQUEST']._serialized_start=1051
+  _globals['_SETSCHEDULEENABLEDREQUEST']._serialized_end=1199
+  _globals['_SETSCHEDULEENABLEDRESPONSE']._serialized_start=1201
+  _globals['_SETSCHEDULEENABLEDRESPONSE']._serialized_end=1271
+  _globals['_DECISION']._serialized_start=1274
+  _globals['_DECISION']._serialized_end=1638
+  _globals['_LISTDECISIONSREQUEST']._serialized_start=1641
+  _globals['_LISTDECISIONSREQUEST']._serialized_end=1878
+  _globals['_LISTDECISIONSRESPONSE']._serialized_start=1880
+  _globals['_LISTDECISIONSRESPONSE']._serialized_end=1971
+  _globals['_LISTDUETIMESREQUEST']._serialized_start=1973
+  _globals['_LISTDUETIMESREQUEST']._serialized_end=2086
+  _globals['_DUETIME']._serialized_start=2089
+  _globals['_DUETIME']._serialized_end=2248
+  _globals['_LISTDUETIMESRESPONSE']._serialized_start=2250
+  _globals['_LISTDUETIMESRESPONSE']._serialized_end=2332
+  _globals['_EXPLAINDUETIMEREQUEST']._serialized_start=2334
+  _globals['_EXPLAINDUETIMEREQUEST']._serialized_end=2404
+  _globals['_EXPLAINDUETIMERESPONSE']._serialized_start=2407
+  _globals['_EXPLAINDUETIMERESPONSE']._serialized_end=2823
+  _globals['_SCHEDULESERVICE']._serialized_start=3460
+  _globals['_SCHEDULESERVICE']._serialized_end=4848
 # @@protoc_insertion_point(module_scope)

@@ -9,8 +9,10 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from jobs_grpc.v1 import execution_pb2 as _execution_pb2
 from jobs_grpc.v1 import job_pb2 as _job_pb2
 from jobs_grpc.v1 import job_service_pb2 as _job_service_pb2
+from jobs_grpc.v1 import pause_pb2 as _pause_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -75,6 +77,39 @@ SKIP_REASON_NO_TARGET: SkipReason.ValueType  # 7
 SKIP_REASON_LIMIT: SkipReason.ValueType  # 8
 SKIP_REASON_EXHAUSTED: SkipReason.ValueType  # 9
 Global___SkipReason: _TypeAlias = SkipReason  # noqa: Y015
+
+class _DueTimeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DueTimeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DueTimeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DUE_TIME_KIND_UNSPECIFIED: _DueTimeKind.ValueType  # 0
+    DUE_TIME_KIND_STARTED: _DueTimeKind.ValueType  # 1
+    DUE_TIME_KIND_SKIPPED: _DueTimeKind.ValueType  # 2
+    DUE_TIME_KIND_UNDECIDED: _DueTimeKind.ValueType  # 3
+    """It has come; it is decided when a pause ends, or at any moment now."""
+    DUE_TIME_KIND_COMING: _DueTimeKind.ValueType  # 4
+    DUE_TIME_KIND_IN_GAP: _DueTimeKind.ValueType  # 5
+    """Clocks leap over it; `due_at` is when it is due instead, absent if it is not."""
+    DUE_TIME_KIND_UNRECORDED: _DueTimeKind.ValueType  # 6
+    """Today's rule names it, and nothing is recorded of it."""
+    DUE_TIME_KIND_NEVER_DUE: _DueTimeKind.ValueType  # 7
+
+class DueTimeKind(_DueTimeKind, metaclass=_DueTimeKindEnumTypeWrapper): ...
+
+DUE_TIME_KIND_UNSPECIFIED: DueTimeKind.ValueType  # 0
+DUE_TIME_KIND_STARTED: DueTimeKind.ValueType  # 1
+DUE_TIME_KIND_SKIPPED: DueTimeKind.ValueType  # 2
+DUE_TIME_KIND_UNDECIDED: DueTimeKind.ValueType  # 3
+"""It has come; it is decided when a pause ends, or at any moment now."""
+DUE_TIME_KIND_COMING: DueTimeKind.ValueType  # 4
+DUE_TIME_KIND_IN_GAP: DueTimeKind.ValueType  # 5
+"""Clocks leap over it; `due_at` is when it is due instead, absent if it is not."""
+DUE_TIME_KIND_UNRECORDED: DueTimeKind.ValueType  # 6
+"""Today's rule names it, and nothing is recorded of it."""
+DUE_TIME_KIND_NEVER_DUE: DueTimeKind.ValueType  # 7
+Global___DueTimeKind: _TypeAlias = DueTimeKind  # noqa: Y015
 
 @_typing.final
 class ScheduleRef(_message.Message):
@@ -454,6 +489,7 @@ class ListDecisionsRequest(_message.Message):
     TO_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     workspace: _builtins.str
     job: _builtins.str
@@ -462,6 +498,10 @@ class ListDecisionsRequest(_message.Message):
     page_token: _builtins.str
     @_builtins.property
     def to(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___SkipReason.ValueType]:
+        """Only those skipped for one of these reasons."""
+
     def __init__(
         self,
         *,
@@ -471,10 +511,11 @@ class ListDecisionsRequest(_message.Message):
         to: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        reasons: _abc.Iterable[Global___SkipReason.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "job", b"job", "namespace", b"namespace", "page_size", b"page_size", "page_token", b"page_token", "to", b"to", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "job", b"job", "namespace", b"namespace", "page_size", b"page_size", "page_token", b"page_token", "reasons", b"reasons", "to", b"to", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -591,3 +632,95 @@ class ListDueTimesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListDueTimesResponse: _TypeAlias = ListDueTimesResponse  # noqa: Y015
+
+@_typing.final
+class ExplainDueTimeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    at: _builtins.str
+    """An instant of RFC 3339, or a local time without an offset (`2027-03-14T02:30`), which
+    is that of each schedule's own zone.
+    """
+    @_builtins.property
+    def job(self) -> _job_service_pb2.JobRef: ...
+    def __init__(
+        self,
+        *,
+        job: _job_service_pb2.JobRef | None = ...,
+        at: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainDueTimeRequest: _TypeAlias = ExplainDueTimeRequest  # noqa: Y015
+
+@_typing.final
+class ExplainDueTimeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    SCHEDULE_ID_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    DUE_AT_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    kind: Global___DueTimeKind.ValueType
+    sentence: _builtins.str
+    """The answer for people."""
+    schedule_id: _builtins.str
+    """The schedule that it is about; empty where it is about all of the job's."""
+    schedule: _builtins.str
+    @_builtins.property
+    def due_at(self) -> _timestamp_pb2.Timestamp:
+        """The instant that it is about."""
+
+    @_builtins.property
+    def decision(self) -> Global___Decision: ...
+    @_builtins.property
+    def execution(self) -> _execution_pb2.Execution:
+        """The execution that was started."""
+
+    @_builtins.property
+    def holder(self) -> _execution_pb2.Execution:
+        """The execution that stood in the way."""
+
+    @_builtins.property
+    def pause(self) -> _pause_pb2.Pause: ...
+    @_builtins.property
+    def before(self) -> _timestamp_pb2.Timestamp:
+        """The due times nearest to an instant that is none."""
+
+    @_builtins.property
+    def after(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        kind: Global___DueTimeKind.ValueType = ...,
+        sentence: _builtins.str = ...,
+        schedule_id: _builtins.str = ...,
+        schedule: _builtins.str = ...,
+        due_at: _timestamp_pb2.Timestamp | None = ...,
+        decision: Global___Decision | None = ...,
+        execution: _execution_pb2.Execution | None = ...,
+        holder: _execution_pb2.Execution | None = ...,
+        pause: _pause_pb2.Pause | None = ...,
+        before: _timestamp_pb2.Timestamp | None = ...,
+        after: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "decision", b"decision", "due_at", b"due_at", "execution", b"execution", "holder", b"holder", "pause", b"pause"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "decision", b"decision", "due_at", b"due_at", "execution", b"execution", "holder", b"holder", "kind", b"kind", "pause", b"pause", "schedule", b"schedule", "schedule_id", b"schedule_id", "sentence", b"sentence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainDueTimeResponse: _TypeAlias = ExplainDueTimeResponse  # noqa: Y015

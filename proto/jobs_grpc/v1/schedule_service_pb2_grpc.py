@@ -41,6 +41,11 @@ class ScheduleServiceStub(object):
                 request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsRequest.SerializeToString,
                 response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsResponse.FromString,
                 _registered_method=True)
+        self.ExplainDueTime = channel.unary_unary(
+                '/jobs_grpc.v1.ScheduleService/ExplainDueTime',
+                request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ExplainDueTimeRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ExplainDueTimeResponse.FromString,
+                _registered_method=True)
         self.ListDueTimes = channel.unary_unary(
                 '/jobs_grpc.v1.ScheduleService/ListDueTimes',
                 request_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDueTimesRequest.SerializeToString,
@@ -114,6 +119,13 @@ class ScheduleServiceServicer(object):
 
     def ListDecisions(self, request, context):
         """Newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainDueTime(self, request, context):
+        """What became of any instant, or what will, in a sentence.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,6 +230,11 @@ def add_ScheduleServiceServicer_to_server(servicer, server):
                     request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsRequest.FromString,
                     response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsResponse.SerializeToString,
             ),
+            'ExplainDueTime': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainDueTime,
+                    request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ExplainDueTimeRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ExplainDueTimeResponse.SerializeToString,
+            ),
             'ListDueTimes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDueTimes,
                     request_deserializer=jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDueTimesRequest.FromString,
@@ -312,6 +329,33 @@ class ScheduleService(object):
             '/jobs_grpc.v1.ScheduleService/ListDecisions',
             jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsRequest.SerializeToString,
             jobs__grpc_dot_v1_dot_schedule__service__pb2.ListDecisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainDueTime(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.ScheduleService/ExplainDueTime',
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.ExplainDueTimeRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_schedule__service__pb2.ExplainDueTimeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,6 +36,8 @@ class ScheduleServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ScheduleServiceAsyncStub: ...
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListDecisionsRequest, _schedule_service_pb2.ListDecisionsResponse]
     """Newest first."""
+    ExplainDueTime: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ExplainDueTimeRequest, _schedule_service_pb2.ExplainDueTimeResponse]
+    """What became of any instant, or what will, in a sentence."""
     ListDueTimes: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListDueTimesRequest, _schedule_service_pb2.ListDueTimesResponse]
     """What will come due: all schedules of a job as one."""
     CreateSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.CreateScheduleRequest, _schedule_service_pb2.CreateScheduleResponse]
@@ -73,6 +75,8 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDecisions: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListDecisionsRequest, _schedule_service_pb2.ListDecisionsResponse]  # type: ignore[assignment]
     """Newest first."""
+    ExplainDueTime: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ExplainDueTimeRequest, _schedule_service_pb2.ExplainDueTimeResponse]  # type: ignore[assignment]
+    """What became of any instant, or what will, in a sentence."""
     ListDueTimes: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListDueTimesRequest, _schedule_service_pb2.ListDueTimesResponse]  # type: ignore[assignment]
     """What will come due: all schedules of a job as one."""
     CreateSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.CreateScheduleRequest, _schedule_service_pb2.CreateScheduleResponse]  # type: ignore[assignment]
@@ -113,6 +117,14 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.ListDecisionsResponse, _abc.Awaitable[_schedule_service_pb2.ListDecisionsResponse]]:
         """Newest first."""
+
+    @_abc_1.abstractmethod
+    def ExplainDueTime(
+        self,
+        request: _schedule_service_pb2.ExplainDueTimeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.ExplainDueTimeResponse, _abc.Awaitable[_schedule_service_pb2.ExplainDueTimeResponse]]:
+        """What became of any instant, or what will, in a sentence."""
 
     @_abc_1.abstractmethod
     def ListDueTimes(

@@ -46,6 +46,10 @@ ENTRIES: Final = {
         f"{_HOME}.logs:logs",
         "Print the output of a run, or of the latest run of a job, byte for byte.",
     ),
+    "explain": Entry(
+        f"{_HOME}.explain:explain",
+        "Say why a job ran, or did not, at some time, or whether it will.",
+    ),
     "pause": Entry(
         f"{_HOME}.pause:pause",
         "Let schedules start nothing, or a queue lease nothing; `pause list` shows pauses.",

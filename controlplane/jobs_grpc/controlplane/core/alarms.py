@@ -108,11 +108,11 @@ def held_back(schedule: Schedule, now: int) -> int | None:
     """
     spec = schedule.spec
     after = max(schedule.cursor, now - spec.jitter)
-    due = _latest(spec.rule, after, now)
+    due = last_due(spec.rule, after, now)
     return due if due is not None and start_of(schedule, due) > now else None
 
 
-def _latest(rule: Rule, after: int, now: int) -> int | None:
+def last_due(rule: Rule, after: int, now: int) -> int | None:
     """Return the last due time of (after, now]."""
     due = rule.next_after(after)
     if due is None or due > now:

@@ -33,6 +33,7 @@ from jobs_grpc.schedule import tzdata_version
 from .journal import Journal, NotLeadingError
 from .loading import build_core
 from .outboxes import Outboxes
+from .retention import Retention
 from .waiters import Waiters
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ RENEW_EVERY: Final = 5.0
 # A term that lasted so long was a good one: the next is tried without delay. Shorter ones
 # end by what their own first writes met, a full disk for one.
 GOOD_TERM: Final = 10.0
+
+# How long decisions are kept unless said otherwise, in microseconds.
+KEEP_DECISIONS: Final = 90 * 86_400_000_000
 
 Subscriber = Callable[[Sequence[Fact]], None]
 
@@ -58,12 +62,14 @@ class Leader:
         holder: str,
         address: str,
         session_ttl: int = SESSION_TTL,
+        keep_decisions: int = KEEP_DECISIONS,
     ) -> None:
         # How long a session lives without a sign of its worker, µs.
         self.session_ttl = session_ttl
         self._store = store
         self._clock = clock
         self._holder = holder
+        self._keep_decisions = keep_decisions
         self._address = address
         self._journal: Journal | None = None
         self._core: Core | None = None
@@ -184,6 +190,13 @@ class Leader:
         log.info("leading in term %d with %d jobs", term, len(core.live.jobs))
         async with Supervisor() as supervisor:
             supervisor.start(self._renew_forever(term), name="renew term")
+            retention = Retention(
+                store=self._store,
+                clock=self._clock,
+                term=term,
+                keep=self._keep_decisions,
+            )
+            supervisor.start(retention.run(), name="retention")
             await journal.run()
 
     def _step_down(self) -> None:

@@ -6,13 +6,16 @@ from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
+from jobs_grpc.controlplane.core.due_times import Recorded, answer
 from jobs_grpc.controlplane.core.errors import InvalidError
+from jobs_grpc.controlplane.core.meant_times import ask
+from jobs_grpc.controlplane.core.rows import ExecutionRow
 from jobs_grpc.controlplane.core.upcoming import upcoming
 from jobs_grpc.controlplane.storage.store import DecisionFilter
 from jobs_grpc.v1 import schedule_service_pb2 as pb
 from jobs_grpc.wire.time import is_valid, microseconds
 
-from . import convert
+from . import convert, due_time_message
 from .backfill_calls import BackfillCalls
 from .job_service import page_size
 from .schedule_objects import ScheduleObjectCalls
@@ -37,6 +40,7 @@ class ScheduleService(ScheduleObjectCalls, BackfillCalls):
                 job=request.job,
                 start=microseconds(start) if request.HasField("from") else None,
                 end=microseconds(request.to) if request.HasField("to") else None,
+                reasons=tuple(map(_reason, request.reasons)),
                 before=before,
             ),
             limit,
@@ -69,6 +73,51 @@ class ScheduleService(ScheduleObjectCalls, BackfillCalls):
             due_times=[convert.due_time(one) for one in found],
             timezone=zones.pop() if len(zones) == 1 else "UTC",
         )
+
+    async def ExplainDueTime(
+        self, request: pb.ExplainDueTimeRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ExplainDueTimeResponse:
+        job = self._job(convert.key_of(request.job))
+        meant = ask(job, request.at)
+        record = {}
+        for one in meant:
+            for at in one.to_look_up:
+                recorded = await self._recorded(one.schedule.spec.id, at)
+                if recorded is not None:
+                    record[(one.schedule.spec.id, at)] = recorded
+        pauses = self._leader.core.pauses
+        found = answer(job, meant, record, pauses, self._clock.now())
+        return due_time_message.answer(found)
+
+    async def _recorded(self, schedule_id: str, at: int) -> Recorded | None:
+        """Return what the store has of a due time and of what its decision names."""
+        decision = await self._store.decision_at(schedule_id, at)
+        if decision is None:
+            return None
+        holder, pause = decision.holder, None
+        if decision.reason == "paused":
+            pause, holder = await self._store.pause(holder), ""
+        return Recorded(
+            decision=decision,
+            execution=await self._execution(decision.namespace, decision.execution_id),
+            holder=await self._execution(decision.namespace, holder),
+            pause=pause,
+        )
+
+    async def _execution(self, namespace: str, id_: str) -> ExecutionRow | None:
+        if not id_:
+            return None
+        found = await self._store.find_executions(
+            namespace=namespace, prefix=id_, limit=1
+        )
+        return found[0] if found else None
+
+
+def _reason(value: pb.SkipReason.ValueType) -> str:
+    try:
+        return pb.SkipReason.Name(value).removeprefix("SKIP_REASON_").lower()
+    except ValueError:
+        raise InvalidError(f"{value} is no reason", field="reasons") from None
 
 
 def _before(token: str) -> tuple[int, str] | None:

@@ -269,6 +269,9 @@ class MemoryStore(BackfillVerbs):
                 and (wanted.start is None or row.due_at >= wanted.start)
                 and (wanted.end is None or row.due_at < wanted.end)
                 and (
+                    not wanted.reasons or (row.reason or row.outcome) in wanted.reasons
+                )
+                and (
                     wanted.before is None
                     or (row.due_at, row.schedule_id) < wanted.before
                 )
@@ -277,6 +280,13 @@ class MemoryStore(BackfillVerbs):
             reverse=True,
         )
         return found[:limit]
+
+    async def decision_at(self, schedule_id: str, at: int) -> DecisionRow | None:
+        for row in self._decisions.values():
+            until = row.due_at if row.until is None else row.until
+            if row.schedule_id == schedule_id and row.due_at <= at <= until:
+                return row
+        return None
 
     async def old_decisions(self, before: int, limit: int) -> Sequence[tuple[str, int]]:
         found = [

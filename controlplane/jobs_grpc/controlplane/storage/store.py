@@ -78,6 +78,8 @@ class DecisionFilter:
     job: str = ""
     start: int | None = None
     end: int | None = None
+    # Only with one of these reasons; "started" is the one of those that were started.
+    reasons: tuple[str, ...] = ()
     # (due time, schedule id) of the last one seen.
     before: tuple[int, str] | None = None
 
@@ -220,6 +222,10 @@ class Store(Protocol):
         self, wanted: DecisionFilter, limit: int
     ) -> Sequence[DecisionRow]:
         """Return decisions, latest due time first."""
+        ...
+
+    async def decision_at(self, schedule_id: str, at: int) -> DecisionRow | None:
+        """Return the decision that speaks of an instant, alone or among others."""
         ...
 
     async def old_decisions(self, before: int, limit: int) -> Sequence[tuple[str, int]]:

@@ -23,7 +23,7 @@ from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
 from jobs_grpc.client.cli.options import Group, Settings, pass_settings
 from jobs_grpc.client.cli.session import converse
-from jobs_grpc.client.records.decision import Decision
+from jobs_grpc.client.records.decision import Decision, SkipReason
 from jobs_grpc.client.records.due_time import DueTimes
 from jobs_grpc.client.records.page import Page
 
@@ -86,14 +86,39 @@ def preview(
     show_default=True,
     help="How many, newest first.",
 )
+@click.option(
+    "--since",
+    metavar="TIME|DURATION",
+    help="Only due times from then on: RFC 3339, or how long ago.",
+)
+@click.option(
+    "--reason",
+    "reasons",
+    multiple=True,
+    metavar="REASON",
+    type=click.Choice([one.value for one in SkipReason if one != "unrecognized"]),
+    help="Only those skipped for this; may be repeated.",
+)
 @click.option("--page-token", default="", help="Go on where the last page ended.")
 @pass_settings
-def decisions(settings: Settings, job: str, limit: int, page_token: str) -> None:
+def decisions(
+    settings: Settings,
+    job: str,
+    limit: int,
+    since: str | None,
+    reasons: tuple[str, ...],
+    page_token: str,
+) -> None:
     """List what became of due times: started, or skipped and why."""
+    start = _start(since)
 
     async def work(client: Client) -> Page[Decision]:
         return await client.schedules.decisions(
-            job, page_size=limit, page_token=page_token
+            job,
+            since=start,
+            reasons=tuple(map(SkipReason, reasons)),
+            page_size=limit,
+            page_token=page_token,
         )
 
     page = converse(settings, work, job=job)
@@ -107,6 +132,20 @@ def decisions(settings: Settings, job: str, limit: int, page_token: str) -> None
     )
 
 
+def _start(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    from jobs_grpc.runtime.clock import SystemClock, to_datetime
+    from jobs_grpc.schedule import RuleError, parse_duration, parse_instant
+
+    try:
+        if text[:4].isdigit() and text[4:5] == "-":
+            return to_datetime(parse_instant(text))
+        return to_datetime(SystemClock().now() - parse_duration(text))
+    except RuleError as error:
+        raise click.UsageError(f"--since: {error}") from None
+
+
 def _explained(error: RuleError) -> Failure:
     """Return the error with a mark under the place where reading stopped."""
     message = error.message
@@ -115,13 +154,21 @@ def _explained(error: RuleError) -> Failure:
     return Failure(message, Exit.USAGE)
 
 
+def _reason_text(one: Decision) -> str:
+    reason = one.reason.value if one.reason else ""
+    if one.until is None:
+        return reason
+    count = f"{one.due_times} times" if one.due_times else "all"
+    return f"{reason} ({count} until {clock_text(one.until)})"
+
+
 def _columns(now: datetime) -> list[Column[Decision]]:
     return [
         Column("DUE", lambda one: clock_text(one.due_at)),
         Column("JOB", lambda one: one.job),
         Column("WORKSPACE", lambda one: one.workspace, only_wide=True),
         Column("OUTCOME", lambda one: one.outcome.value),
-        Column("REASON", lambda one: one.reason.value if one.reason else ""),
+        Column("REASON", _reason_text),
         Column(
             "EXECUTION",
             lambda one: (one.execution_id or one.holder)[:8],

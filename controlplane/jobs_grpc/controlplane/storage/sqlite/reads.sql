@@ -276,6 +276,10 @@ where
     and due_at >= $3
     and due_at < $4
     and (due_at, schedule_id) < ($5, $6)
+    and (
+        $8 = ''
+        or coalesce(nullif(reason, ''), outcome) in (select value from json_each($8))
+    )
 order by due_at desc, schedule_id desc
 limit $7;
 
@@ -285,13 +289,17 @@ select
     outcome, reason, execution_id, holder, until, due_times
 from decisions
 where
-    job = $8
+    job = $9
     and namespace = $1
     and ($2 = '' or workspace = $2)
     and due_at >= $3
     and due_at < $4
     and due_at <= $5
     and (due_at, schedule_id) < ($5, $6)
+    and (
+        $8 = ''
+        or coalesce(nullif(reason, ''), outcome) in (select value from json_each($8))
+    )
 order by due_at desc, schedule_id desc
 limit $7;
 
@@ -325,6 +333,15 @@ from backfills
 where id >= $2 and id < $3 and namespace = $1
 order by id
 limit $4;
+
+-- name: decision_at
+select
+    schedule_id, due_at, namespace, workspace, job, decided_at,
+    outcome, reason, execution_id, holder, until, due_times
+from decisions
+where schedule_id = $1 and due_at <= $2
+order by due_at desc
+limit 1;
 
 -- name: queues
 select name, weight, completed, failed from queues order by name;

@@ -258,9 +258,17 @@ class SqliteStore:
             _FAR if wanted.end is None else wanted.end,
             *before,
             limit,
+            json.dumps(wanted.reasons) if wanted.reasons else "",
             *of_job,
         )
         return [DecisionRow._make(row) for row in rows]
+
+    async def decision_at(self, schedule_id: str, at: int) -> DecisionRow | None:
+        rows = await self._reader.fetch("decision_at", schedule_id, at)
+        for row in map(DecisionRow._make, rows):
+            if at <= (row.due_at if row.until is None else row.until):
+                return row
+        return None
 
     async def old_decisions(self, before: int, limit: int) -> Sequence[tuple[str, int]]:
         rows = await self._reader.fetch("old_decisions", before, limit)
