@@ -18,16 +18,13 @@ from jobs_grpc.controlplane.core.rows import (
     Changes,
     CountRow,
     DeadLetterRow,
-    DecisionRow,
     EventRow,
     ExecutionRow,
-    FailureStreakRow,
     HoldRow,
     JobRecord,
     JobRow,
     LinkRow,
     MetaRow,
-    PauseRow,
     QueueRow,
     RetryRow,
     ScheduleRow,
@@ -37,28 +34,27 @@ from jobs_grpc.controlplane.core.rows import (
 from jobs_grpc.controlplane.core.schedule_rows import ScheduleObjectRow
 
 from .memory_backfills import BackfillVerbs, MemoryBackfills
+from .memory_decisions import MemoryDecisions
 from .store import (
     DeadLetterFilter,
-    DecisionFilter,
     ExecutionFilter,
-    PauseFilter,
     QueueDepth,
     StoreFailedError,
     TermEndedError,
 )
 
 
-class MemoryStore(BackfillVerbs):
+class MemoryStore(BackfillVerbs, MemoryDecisions):
     """See `storage.store.Store`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._epoch = 0
         self._jobs: dict[int, JobRow] = {}
         self._documents: dict[tuple[int, int], str] = {}
         self._statistics: dict[int, StatisticsRow] = {}
         self._schedules: dict[str, ScheduleRow] = {}
         self._schedule_objects: dict[str, ScheduleObjectRow] = {}
-        self._decisions: dict[tuple[str, int], DecisionRow] = {}
         self._backfills = MemoryBackfills(self._decisions)
         self._executions: dict[int, ExecutionRow] = {}
         self._ids: dict[str, int] = {}
@@ -70,8 +66,6 @@ class MemoryStore(BackfillVerbs):
         self._dead_letters: dict[int, DeadLetterRow] = {}
         self._queues: dict[str, QueueRow] = {}
         self._workers: dict[str, WorkerRow] = {}
-        self._pauses: dict[str, PauseRow] = {}
-        self._failure_streaks: dict[int, FailureStreakRow] = {}
         self._holds: dict[int, HoldRow] = {}
         self._counts: dict[str, CountRow] = {}
         self._meta: dict[str, MetaRow] = {}
@@ -123,12 +117,7 @@ class MemoryStore(BackfillVerbs):
             ),
             backfills=backfills,
             executions=tuple(sorted(active)),
-            pauses=tuple(
-                sorted(
-                    (row for row in self._pauses.values() if row.ended_at is None),
-                    key=_pause_order,
-                )
-            ),
+            pauses=self._pauses_in_force(),
             failure_streaks=tuple(self._failure_streaks.values()),
             retries=tuple(
                 self._retries[row.seq]
@@ -256,59 +245,6 @@ class MemoryStore(BackfillVerbs):
             if (namespace, one) in self._requests
         }
 
-    async def decisions(
-        self, wanted: DecisionFilter, limit: int
-    ) -> Sequence[DecisionRow]:
-        found = sorted(
-            (
-                row
-                for row in self._decisions.values()
-                if row.namespace == wanted.namespace
-                and wanted.workspace in {"", row.workspace}
-                and wanted.job in {"", row.job}
-                and (wanted.start is None or row.due_at >= wanted.start)
-                and (wanted.end is None or row.due_at < wanted.end)
-                and (
-                    not wanted.reasons or (row.reason or row.outcome) in wanted.reasons
-                )
-                and (
-                    wanted.before is None
-                    or (row.due_at, row.schedule_id) < wanted.before
-                )
-            ),
-            key=lambda row: (row.due_at, row.schedule_id),
-            reverse=True,
-        )
-        return found[:limit]
-
-    async def decision_at(self, schedule_id: str, at: int) -> DecisionRow | None:
-        for row in self._decisions.values():
-            until = row.due_at if row.until is None else row.until
-            if row.schedule_id == schedule_id and row.due_at <= at <= until:
-                return row
-        return None
-
-    async def old_decisions(self, before: int, limit: int) -> Sequence[tuple[str, int]]:
-        found = [
-            key
-            for key, row in self._decisions.items()
-            if (row.due_at if row.until is None else row.until) < before
-        ]
-        return found[:limit]
-
-    async def pause(self, pause_id: str) -> PauseRow | None:
-        return self._pauses.get(pause_id)
-
-    async def pauses(self, wanted: PauseFilter, limit: int) -> Sequence[PauseRow]:
-        found = [
-            row
-            for row in sorted(self._pauses.values(), key=_pause_order, reverse=True)
-            if row.namespace in {"", wanted.namespace}
-            and (wanted.with_ended or row.ended_at is None)
-            and (wanted.before is None or _pause_order(row) < wanted.before)
-        ]
-        return found[:limit]
-
     async def queues(self) -> tuple[Sequence[QueueRow], Sequence[QueueDepth]]:
         depths: dict[str, list[int]] = {}
         for row in self._executions.values():
@@ -391,28 +327,6 @@ class MemoryStore(BackfillVerbs):
         self._counts.update((row.schedule_id, row) for row in changes.counts)
         self._meta.update((row.key, row) for row in changes.meta)
 
-    def _write_decisions(self, changes: Changes) -> None:
-        for forgotten in changes.deleted_decisions:
-            self._decisions.pop(forgotten, None)
-        if (before := changes.forget_pauses_before) is not None:
-            self._pauses = {
-                id_: row
-                for id_, row in self._pauses.items()
-                if row.ended_at is None or row.ended_at >= before
-            }
-        self._pauses.update((row.pause_id, row) for row in changes.pauses)
-        self._failure_streaks.update(
-            (row.job_id, row) for row in changes.failure_streaks
-        )
-        for decision in changes.decisions:
-            self._decisions[(decision.schedule_id, decision.due_at)] = decision
-        for extended in changes.extended:
-            key = (extended.schedule_id, extended.due_at)
-            if key in self._decisions:
-                self._decisions[key] = self._decisions[key]._replace(
-                    **extended._asdict()
-                )
-
     def _write_executions(self, changes: Changes) -> None:
         for row in changes.created:
             self._executions[row.seq] = ExecutionRow(*row)
@@ -452,7 +366,3 @@ class MemoryStore(BackfillVerbs):
             if one.job_id == row.job_id and one.finished_at is None
         )
         return JobRecord(row, statistics, active)
-
-
-def _pause_order(row: PauseRow) -> tuple[int, str]:
-    return row.since, row.pause_id
