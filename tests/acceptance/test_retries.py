@@ -62,7 +62,7 @@ retry: {delays: [1s, 3s]}
     story = installed.cli("execution", "trace", id_).stdout
     for part in (
         "attempt 1 leased to w1",
-        "retry 1 of 2 in 1s, because Command failed: exit status 3",
+        "retry 1 of 2 in 1s, because exited with code 3",
         "retry 2 of 2 in 3s",
         "attempt 3 failed, exit code 3",
         "put among the dead letters: retries exhausted",
