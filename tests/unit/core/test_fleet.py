@@ -10,6 +10,7 @@ from jobs_grpc.controlplane.core.effects import (
     LeaseGranted,
     ReportRefused,
     ResultKept,
+    SessionClosed,
     SessionDisconnected,
     SessionEnded,
     SessionGone,
@@ -667,3 +668,61 @@ def test_a_lost_run_that_was_never_begun_has_failed(stage: Stage) -> None:
     stage.end(session, fence, Move.CANCEL, never_began=True, error="trust ran out")
     row = stage.row(id_)
     assert (row.state, row.error) == ("failed", "it was never begun: trust ran out")
+
+
+def test_a_worker_that_takes_no_work_is_given_none_until_it_does() -> None:
+    stage = Stage()
+    session = stage.connect()
+    stage.step(Beat(session.id, "its disk is full"))
+    assert stage.said(SessionClosed) == [
+        SessionClosed(session.id, session.worker, "its disk is full")
+    ]
+    stage.submit_ad_hoc()
+    assert stage.leases() == []
+    assert session.refusal == "takes no work now: its disk is full"
+    stage.step(Beat(session.id, "its disk is full"))
+    assert len(stage.said(SessionClosed)) == 1, "said once"
+    stage.step(Beat(session.id))
+    assert len(stage.leases()) == 1
+    assert session.refusal is None
+
+
+def test_a_new_stream_has_to_say_again_that_it_takes_no_work() -> None:
+    stage = Stage()
+    session = stage.connect()
+    stage.step(Beat(session.id, "its disk is full"))
+    stage.cut(session)
+    assert stage.connect() is session
+    assert session.closed == ""
+
+
+def test_a_cancel_that_its_worker_never_answers_ends_as_lost() -> None:
+    stage = Stage()
+    id_, session, fence = leased(stage, cancel={"grace": "20s"})
+    stage.start(session, fence)
+    cancel(stage, id_)
+    for _ in range(49):
+        stage.wait(1)
+        stage.step(Beat(session.id))
+    assert stage.row(id_).state == "cancelling"
+    stage.wait(2)
+    assert stage.row(id_).state == "lost"
+    assert "did not tell how it ended within 50s of the cancel" in stage.row(id_).error
+    assert session.free_slots == session.slots
+    stage.end(session, fence, Move.CANCEL)
+    assert stage.row(id_).state == "cancelled", "a late result is believed"
+
+
+def test_the_time_of_a_cancel_begins_anew_with_the_server() -> None:
+    stage = Stage()
+    id_, session, fence = leased(stage, cancel={"grace": "1s"})
+    stage.start(session, fence)
+    cancel(stage, id_)
+    stage.restart()
+    stage.connect(held=(Held(fence=fence, phase="running", started_at=NOON),))
+    for _ in range(30):
+        stage.wait(1)
+        stage.step(Beat(session.id))
+    assert stage.row(id_).state == "cancelling"
+    stage.wait(2)
+    assert stage.row(id_).state == "lost"

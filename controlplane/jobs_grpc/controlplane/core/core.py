@@ -143,6 +143,7 @@ class Core:
         self._decider.advance(draft)
         self._executions.come_due(draft)
         self._executions.deadlines.advance(draft)
+        self._executions.give_up_cancelling(draft)
         self._fleet.watch(draft)
         for one in inputs:
             try:
@@ -217,6 +218,8 @@ class Core:
         self._executions.admit(execution, job)
         if execution.is_leased:
             self._fleet.restore(execution, now)
+            if execution.state is State.CANCELLING:
+                self._executions.cancelling.watch(execution, now)
         if execution.request_id:
             namespace = execution.spec.namespace
             self.live.requests[(namespace, execution.request_id)] = execution.id
@@ -363,6 +366,7 @@ class Core:
             self._executions.next_due(),
             self._executions.deadlines.next_due(),
             self._breakers.next_due(),
+            self._executions.cancelling.next_due(),
         )
         return min((time for time in times if time is not None), default=None)
 

@@ -237,6 +237,15 @@ class BreakerMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """A worker takes no work for a reason of its own; an empty one: it does again."""
+
+    session_id: str
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportRefused:
     """A worker spoke of an attempt that is not, or no longer, its own."""
 
@@ -262,5 +271,6 @@ Fact = (
     | SessionDisconnected
     | SessionEnded
     | BreakerMoved
+    | SessionClosed
     | ReportRefused
 )

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from .again import Again
+from .cancelling import BOUND, Cancelling
 from .deadlines import Deadlines, is_overdue
 from .draft import Draft
 from .effects import (
@@ -94,6 +95,7 @@ class Executions:
         self.on_counted: Callable[[Draft, Job, Execution], None] = (
             lambda _draft, _job, _execution: None
         )
+        self.cancelling = Cancelling()
         self._later = Later(waiting)
         self._again = Again(live, waiting, self._later, self._begin_to_wait)
         self.follow_ups = FollowUps(live, self)
@@ -316,6 +318,17 @@ class Executions:
         draft.messages.append(
             CancelWanted(execution.session_id, execution.fence, reason)
         )
+        self.cancelling.watch(execution, draft.now)
+
+    def give_up_cancelling(self, draft: Draft) -> None:
+        """Declare the ends unknown that workers should have told long ago."""
+        for execution in self.cancelling.overdue(draft.now):
+            seconds = (execution.spec.cancel_grace + BOUND) / 1_000_000
+            reason = (
+                f"worker {execution.worker} did not tell how it ended within"
+                f" {seconds:g}s of the cancel"
+            )
+            self._lose(draft, execution, reason)
 
     def _give_again(
         self,

@@ -27,6 +27,7 @@ from .effects import (
     CancelWanted,
     ReportRefused,
     ResultKept,
+    SessionClosed,
     SessionDisconnected,
     SessionEnded,
     SessionGone,
@@ -128,6 +129,8 @@ class Fleet:
         session.version = hello.version
         session.eligible = {}
         session.stream = hello.stream
+        # What keeps it from work, if anything does, is said by its first heartbeat.
+        session.closed = ""
         session.connected_at = draft.now
         session.last_seen = draft.now
         welcome = len(draft.messages)
@@ -146,6 +149,11 @@ class Fleet:
         session = self._session(draft, beat.session_id)
         if session is not None:
             session.last_seen = draft.now
+            if beat.closed != session.closed:
+                session.closed = beat.closed
+                draft.facts.append(
+                    SessionClosed(session.id, session.worker, beat.closed)
+                )
 
     def close_stream(self, draft: Draft, closed: StreamClosed) -> None:
         session = self._live.sessions.get(closed.session_id)

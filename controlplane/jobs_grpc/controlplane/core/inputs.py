@@ -268,9 +268,10 @@ class OpenSession:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """A heartbeat arrived."""
+    """A heartbeat arrived. `closed`: why the worker takes no work now; empty if it does."""
 
     session_id: str
+    closed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,8 @@ class Session:
     version: str = ""
     # Which stream carries it now; `None` while it has none.
     stream: int | None = None
+    # Why its worker takes no work now (its disk is full); empty if it does.
+    closed: str = ""
     # It stands in the line of workers that free slots are filled from.
     has_turn: bool = False
     connected_at: int = 0
@@ -231,7 +233,7 @@ class Session:
 
     @property
     def free_slots(self) -> int:
-        if self.stream is None:
+        if self.stream is None or self.closed:
             return 0
         free = self.slots - len(self.leases) - self.extra_slots
         breaker = self.breaker
@@ -246,6 +248,8 @@ class Session:
         """Why it is given no work; `None` if it is."""
         if self.stream is None:
             return "is disconnected"
+        if self.closed:
+            return f"takes no work now: {self.closed}"
         breaker = self.breaker
         if breaker is not None and breaker.state is not BreakerState.CLOSED:
             return f"is left alone: {breaker.describe().text}"

@@ -2,9 +2,9 @@
 
 A fence is current while the core holds its lease, or has lost it and would still believe
 its result. Output and results travel apart, so bytes of an attempt also come after its
-end is committed: then the store still has its fence. Anything else was never leased, or
-its lease was taken back and the work given to another attempt; such bytes are refused, and
-the worker drops them.
+end is committed, and after a retry has followed it: then the store still knows its fence.
+Anything else was never leased, or its lease was taken back and the work given to another
+attempt; such bytes are refused, and the worker drops them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from jobs_grpc.controlplane.storage.store import Store
 
 # Verdicts that cannot change any more are remembered, the newest of them.
 _REMEMBERED: Final = 4_096
+# What the store says of an attempt whose lease was taken back.
+_TAKEN_BACK: Final = "released"
 _SETTLED: Final = FINAL - {State.LOST}
 
 
@@ -50,9 +52,14 @@ class PushFences:
         if known is not None:
             return known
         row = await self._store.execution(chunk.key.execution_id)
-        is_current = row is not None and (row.fence, row.attempt) == (
-            chunk.fence,
-            chunk.key.attempt,
+        mine = (chunk.fence, chunk.key.attempt)
+        is_current = row is not None and (
+            (row.fence, row.attempt) == mine
+            # An attempt that ended, and was followed by a retry.
+            or any(
+                (one.fence, one.attempt) == mine and one.outcome != _TAKEN_BACK
+                for one in await self._store.attempts(row.seq)
+            )
         )
         if not is_current:
             self._remember(claim, verdict=False)

@@ -123,7 +123,7 @@ class WorkerService(WorkerServiceServicer):
         if kind == "reports":
             await self._tell(reports_of(session_id, message.reports))
         elif kind == "heartbeat":
-            await self._tell(Beat(session_id))
+            await self._tell(Beat(session_id, message.heartbeat.closed))
             outbox.put(BeatEchoed(message.heartbeat.sequence))
         elif kind == "goodbye":
             await self._tell(CloseSession(session_id, outbox.stream))

@@ -31,6 +31,7 @@ from jobs_grpc.controlplane.core.effects import (
     PauseBegan,
     PauseEnded,
     ReportRefused,
+    SessionClosed,
     SessionDisconnected,
     SessionEnded,
     SessionOpened,
@@ -170,6 +171,14 @@ def _breaker_moved(fact: BreakerMoved) -> Line:
     return level, text, "", fields
 
 
+def _closed(fact: SessionClosed) -> Line:
+    fields = {"session": fact.session_id}
+    if fact.reason:
+        text = f"worker {fact.worker}: takes no work now: {fact.reason}"
+        return logging.WARNING, text, "", fields
+    return logging.INFO, f"worker {fact.worker}: takes work again", "", fields
+
+
 def _refused(fact: ReportRefused) -> Line:
     text = f"a report ({fact.report}) of a stale attempt was refused"
     return logging.INFO, text, "", {"fence": fact.fence, "session": fact.session_id}
@@ -193,6 +202,7 @@ DESCRIPTIONS: Final[Mapping[type[Any], Callable[[Any], Line]]] = {
     SessionDisconnected: _disconnected,
     SessionEnded: _ended,
     BreakerMoved: _breaker_moved,
+    SessionClosed: _closed,
     ReportRefused: _refused,
 }
 
