@@ -14,7 +14,7 @@ WORKERS ?= 2
 SEEDS ?= 2000
 FROM ?= 0
 
-.PHONY: help setup demo test check unit oracle simulate proto check-proto generate-into release-contract bench run-dev chaos clean
+.PHONY: help setup demo test check unit oracle simulate proto check-proto generate-into release-contract bench run-dev chaos kills flood clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,12 @@ oracle: $(STAMP) ## Judge schedules around each clock change of 30 years (EXPRES
 
 bench: $(STAMP) ## Measure the performance goals (GOALS="P1 P10" for some); run it alone
 	PYTHONPATH=tests $(BIN)/python -m bench $(GOALS)
+
+kills: $(STAMP) ## kill -9 of session process, keeper and job, KILLS times each (10)
+	KILL_TIMES=$(or $(KILLS),10) $(BIN)/python -m pytest tests/integration/worker/test_kills.py -q
+
+flood: $(STAMP) ## A gigabyte from one job, a follower that never reads: who holds how much memory
+	PYTHONPATH=tests $(BIN)/python -m bench.flood $(FLOOD)
 
 chaos: $(STAMP) ## Real faults for ten minutes, judged by witnesses (CHAOS="--seed 7 --only disk")
 	PYTHONPATH=tests $(BIN)/python -m chaos $(CHAOS)

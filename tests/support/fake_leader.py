@@ -99,6 +99,8 @@ class FakeLeader(WorkerServiceServicer):
         self.reports: list[wire.Report] = []
         self.batches: list[int] = []
         self.beats = 0
+        # Why the worker takes no work, by its last heartbeat.
+        self.closed = ""
         self.goodbyes: list[str] = []
         self.finished: dict[int, wire.Finished] = {}
         self.outputs: dict[int, Log] = {}
@@ -290,6 +292,7 @@ class FakeLeader(WorkerServiceServicer):
                     self._welcome(message.hello, outgoing)
                 case "heartbeat":
                     self.beats += 1
+                    self.closed = message.heartbeat.closed
                     if self.acknowledges_heartbeats:
                         ack = wire.HeartbeatAck(sequence=message.heartbeat.sequence)
                         outgoing.put_nowait(wire.LeaderMessage(heartbeat_ack=ack))

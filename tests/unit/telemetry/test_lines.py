@@ -73,6 +73,7 @@ FACTS: list[Fact] = [
     JobApplied(key(), "created", 1),
     JobDeleted(key()),
     BackfillMoved(key(), "b1", "completed"),
+    TimeZonesChanged("2025a", "2025b", 3),
     SessionOpened("s1", "w1", 4, resumed=False),
     SessionDisconnected("s1", "w1"),
     SessionEnded("s1", "w1", "silence", 2),
@@ -185,7 +186,7 @@ def test_an_error_of_several_lines_stays_on_one_line() -> None:
 def test_lines_below_the_level_are_not_written() -> None:
     assert written(*FACTS, json_lines=False, level=logging.ERROR) == []
     warnings = written(*FACTS, json_lines=False, level=logging.WARNING)
-    assert len(warnings) == 7
+    assert len(warnings) == 8
     quiet = DueTimeSkipped(key(), NOON, "disabled", "")
     assert written(quiet, json_lines=False, level=logging.INFO) == []
 

@@ -89,6 +89,17 @@ class RecordingJournal:
     acknowledged: list[int] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
 
+    has_room: bool = True
+    reserved: set[int] = field(default_factory=set)
+
+    def reserve(self, attempt: Attempt) -> bool:
+        if self.has_room:
+            self.reserved.add(attempt.fence)
+        return self.has_room
+
+    def unreserve(self, attempt: Attempt) -> None:
+        self.reserved.discard(attempt.fence)
+
     def begin(self, attempts: Iterable[Attempt]) -> None:
         self.begun += [attempt.fence for attempt in attempts]
 

@@ -14,7 +14,7 @@ from jobs_grpc.worker.attempts.attempt import Attempt
 from jobs_grpc.worker.attempts.table import State
 from jobs_grpc.worker.journal import journal as journal_module
 from jobs_grpc.worker.journal.entries import Memory
-from jobs_grpc.worker.journal.frames import frame, unframe
+from jobs_grpc.worker.journal.frames import end_of_frames, frame, unframe
 from jobs_grpc.worker.journal.journal import Journal
 from jobs_grpc.worker.work import (
     FunctionCall,
@@ -24,6 +24,7 @@ from jobs_grpc.worker.work import (
     SignalSent,
     Usage,
 )
+from support.small_disk import fill, small_disk
 from unit.worker.stand_ins import a_lease, a_result
 
 PAYLOADS = [b"one", b"two" * 1000, b"\x00\xff"]
@@ -58,6 +59,7 @@ class Desk:
             live=self._live,
             on_durable=lambda done: self.durable.extend(one.fence for one in done),
             segment_bytes=segment_bytes,
+            ahead_bytes=4096,
         )
         self.past = self.journal.recollect()
         self.journal.open()
@@ -90,8 +92,10 @@ class Desk:
             await task
 
     def size(self) -> int:
-        """Return how long the journal is."""
-        return sum(path.stat().st_size for path in self.directory.iterdir())
+        """Return how much is written in the journal."""
+        return sum(
+            end_of_frames(path.read_bytes()) for path in self.directory.iterdir()
+        )
 
     def remembered(self) -> dict[int, Memory]:
         """Return what the next process would find."""
@@ -216,19 +220,19 @@ async def test_a_full_disk_keeps_results_waiting_and_tears_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "RETRY_SECONDS", 0.01)
-    write = os.write
+    write = os.pwrite
     refusals = 3
 
-    def half(descriptor: int, data: bytes) -> int:
+    def half(descriptor: int, data: bytes, position: int) -> int:
         nonlocal refusals
         if refusals and len(data) > 10:
             refusals -= 1
-            write(descriptor, data[: len(data) // 2])
+            write(descriptor, data[: len(data) // 2], position)
             raise OSError(errno.ENOSPC, "No space left on device")
-        return write(descriptor, data)
+        return write(descriptor, data, position)
 
     one, two = desk.begin(1, 2)
-    monkeypatch.setattr(os, "write", half)
+    monkeypatch.setattr(os, "pwrite", half)
     async with desk.running():
         desk.end(one)
         await desk.journal.settle()
@@ -265,12 +269,48 @@ async def test_a_sync_that_failed_is_never_trusted_again(
 async def test_a_start_that_cannot_be_noted_is_no_obstacle(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(descriptor: int, data: bytes) -> int:
+    def refuse(descriptor: int, data: bytes, position: int) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", refuse)
+        patch.setattr(os, "pwrite", refuse)
         desk.begin(1)
     assert "cannot note the start" in caplog.text
     desk.begin(2)
     assert set(desk.remembered()) == {2}
+
+
+async def test_a_disk_that_fills_up_after_the_start_loses_no_result(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path / "disk", size="2m") as disk:
+        desk = Desk(disk / "journal")
+        attempts = desk.begin(1, 2, 3)
+        assert all(desk.journal.reserve(attempt) for attempt in attempts)
+        ballast = fill(disk)
+        large = Result(Outcome.SUCCEEDED, 1, 2, result_json='"' + "x" * 60_000 + '"')
+        async with desk.running():
+            for attempt in attempts:
+                desk.end(attempt, large)
+            await desk.journal.settle()
+            assert desk.durable == [1, 2, 3], "on the full disk"
+            (late,) = desk.begin(4)
+            assert not desk.journal.reserve(late), "and no more is promised"
+        # The next process begins on a disk that is still full.
+        desk.journal.close()
+        again = Desk(disk / "journal")
+        assert {
+            f: m.result for f, m in again.past.attempts.items() if f < 4
+        } == dict.fromkeys((1, 2, 3), large)
+        ballast.unlink()
+        assert again.journal.reserve(late)
+        again.journal.close()
+
+
+async def test_room_that_was_not_needed_is_free_again(desk: Desk) -> None:
+    (one,) = desk.begin(1)
+    before = desk.journal._allocated
+    for _ in range(100):
+        assert desk.journal.reserve(one)
+        desk.journal.unreserve(one)
+    assert desk.journal._allocated <= before + 200_000

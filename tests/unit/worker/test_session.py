@@ -443,3 +443,34 @@ def test_any_verdict_may_meet_any_state(state: State, verdict: Verdict) -> None:
     if state is State.ACKNOWLEDGED:
         stage.session.registry.acknowledge(attempt, 0)
     stage.session.judged({1: verdict})
+
+
+def test_work_that_comes_while_none_is_taken_is_given_back() -> None:
+    stage = Stage(slots=1)
+    stage.lease(1, 2)
+    assert stage.processes.begun == [1]
+    stage.session.take_work("its disk is full")
+    stage.lease(3)
+    assert stage.journal.ended == [2, 3], "that of the waiting one, too"
+    assert stage.attempt(3).result is not None
+    assert stage.attempt(3).result.outcome is Outcome.NOT_STARTED  # type: ignore[union-attr]
+    assert stage.attempt(3).result.error == "its disk is full"  # type: ignore[union-attr]
+    stage.session.take_work("")
+    stage.end(1)
+    stage.lease(4)
+    assert stage.processes.begun == [1, 4]
+
+
+def test_nothing_begins_without_room_for_its_result() -> None:
+    stage = Stage()
+    stage.journal.has_room = False
+    stage.lease(1)
+    stage.ask(2)
+    assert stage.processes.begun == []
+    assert stage.told() == []
+    assert stage.journal.ended == [1, 2]
+    stage.journal.has_room = True
+    stage.ask(3)
+    assert stage.journal.reserved == {3}
+    stage.session.refused([3])
+    assert stage.journal.reserved == set()

@@ -7,6 +7,7 @@ said at once. Nothing below the daemon reads the environment.
 from __future__ import annotations
 
 import argparse
+import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from jobs_grpc.wire.channel import DEFAULT_ADDRESS
 from jobs_grpc.worker import log
 
 MAX_SLOTS: Final = 10_000
+_SIZE: Final = re.compile(r"(\d{1,12})\s*([kmgt]i?b?|b)?", re.IGNORECASE)
+_SHIFTS: Final = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 
 
 class SettingsError(Exception):
@@ -36,6 +39,8 @@ class WorkerSettings:
     log_format: str = "console"
     log_level: str = "info"
     ephemeral: bool = False
+    # Bytes; absent: a gigabyte, of a small disk its twentieth part.
+    min_free_disk: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +98,13 @@ def _word_of(words: Sequence[str]) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def _size(text: str) -> int:
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("must be a size, like 500MiB or 2GiB, or 0")
+    return int(found[1]) << _SHIFTS[(found[2] or "").lower()[:1]]
 
 
 def _truth(text: str) -> bool:
@@ -158,6 +170,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         variable="JOBS_GRPC_WORKER_LOG_LEVEL",
         help="debug, info, warning or error (default info)",
         read=_word_of(log.LEVELS),
+    ),
+    Setting(
+        name="min_free_disk",
+        variable="JOBS_GRPC_WORKER_MIN_FREE_DISK",
+        help="take no work while the disk of the data directory has less free"
+        " (default 1GiB, of a small disk its twentieth part; 0: always take work)",
+        read=_size,
+        metavar="SIZE",
     ),
     Setting(
         name="ephemeral",

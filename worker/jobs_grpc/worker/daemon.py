@@ -40,6 +40,7 @@ from jobs_grpc.worker.config import WorkerSettings
 from jobs_grpc.worker.connection.convert import Introduction
 from jobs_grpc.worker.connection.link import LeaderLink
 from jobs_grpc.worker.connection.stream import Parts
+from jobs_grpc.worker.disk import DiskGuard
 from jobs_grpc.worker.functions.capture import captured_prints
 from jobs_grpc.worker.functions.catalogue import Catalogue
 from jobs_grpc.worker.functions.runner import FunctionRunner
@@ -115,6 +116,9 @@ class Daemon:
             functions=self.functions,
             processes=self.processes,
         )
+        self._disk = DiskGuard(
+            data, settings.min_free_disk, on_change=self.session.take_work
+        )
         self.functions.listener = self.session
         self.processes.listener = self.session
         self.shipping.on_settled = self.session.output_settled
@@ -157,6 +161,8 @@ class Daemon:
             tasks.start(self.processes.run(), name="processes")
             await self.processes.ready.wait()
             self.session.tidy()
+            self._disk.run_once()
+            tasks.start(self._disk.run(), name="disk")
             tasks.start(link.run(), name="leader")
             log.info(
                 "worker %s with %d slots, looking for the control plane at %s",

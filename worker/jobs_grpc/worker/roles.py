@@ -53,6 +53,14 @@ class Listener(Protocol):
 class ResultLog(Protocol):
     """What makes results durable (see `journal/`)."""
 
+    def reserve(self, attempt: Attempt) -> bool:
+        """Set room aside for the result of an attempt; False where the disk has none."""
+        ...
+
+    def unreserve(self, attempt: Attempt) -> None:
+        """It will have no result."""
+        ...
+
     def begin(self, attempts: Iterable[Attempt]) -> None:
         """Note that these attempts begin, before they do."""
         ...

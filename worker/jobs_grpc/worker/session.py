@@ -23,6 +23,7 @@ What happens when
 ==============================  ======================================================
 the same lease comes twice      ignored: its fence is known
 a lease comes beyond the slots  it waits here
+the disk is too full for work   leases are given back, and the heartbeat says why
 trust has run out               leases wait, grants lapse and are asked for again
 a cancel precedes the begin     `not_started` is reported
 a cancel precedes the grant     the same; the grant is ignored when it comes
@@ -66,6 +67,7 @@ from jobs_grpc.worker.work import (
 # lost, which should not happen on a living stream.
 RESEND_SECONDS: Final = 30.0
 CLOSING: Final = "the worker is stopping"
+NO_ROOM: Final = "the worker's disk has no room for its result"
 
 
 class Session:
@@ -91,6 +93,8 @@ class Session:
         self._outputs = outputs
         self._functions = functions
         self._processes = processes
+        # Why no work is taken at the moment; the leader hears it with each heartbeat.
+        self.closed = ""
         self._waiting: deque[Attempt] = deque()
         # Granted when trust had run out: to be asked for again.
         self._lapsed: list[Attempt] = []
@@ -109,11 +113,25 @@ class Session:
                 continue
             attempt = Attempt.of_lease(lease)
             self.registry.add(attempt)
-            if self._is_closing:
-                self._end_unbegun(attempt, CLOSING)
+            if self._is_closing or self.closed:
+                self._end_unbegun(attempt, self.closed or CLOSING)
             else:
                 self._waiting.append(attempt)
         self._pump()
+
+    def take_work(self, closed: str) -> None:
+        """Take work, or with a reason: none. What has not begun is given back then.
+
+        The leader is told by a heartbeat that goes at once, before what is given back, so
+        that it does not give the same again.
+        """
+        self.closed = closed
+        if closed:
+            waiting, self._waiting = self._waiting, deque()
+            for attempt in waiting:
+                if attempt.state is State.LEASED:
+                    self._end_unbegun(attempt, closed)
+        self.outbox.stir()
 
     def cancelled(self, fence: int, reason: str) -> None:
         """The end of an attempt is wanted."""
@@ -273,6 +291,8 @@ class Session:
         for attempt in restored:
             self.registry.add(attempt)
         self._busy += len(restored.running)
+        for attempt, _ in restored.running:
+            self._journal.reserve(attempt)
         for attempt, at in restored.acknowledged:
             self.registry.acknowledge(attempt, at)
         self.registry.expire(self._clock.now())
@@ -315,6 +335,9 @@ class Session:
             if attempt.state is not State.LEASED:
                 continue  # cancelled while it waited
             assert attempt.lease is not None
+            if not self._journal.reserve(attempt):
+                self._end_unbegun(attempt, NO_ROOM)
+                continue
             self._busy += 1
             if attempt.lease.delivery is Delivery.AT_MOST_ONCE:
                 self._ask(attempt)
@@ -355,6 +378,7 @@ class Session:
         if attempt.state in BUSY:
             self._busy -= 1
         attempt.move(Event.WITHDRAW)
+        self._journal.unreserve(attempt)
         self.outbox.remove(attempt.fence)
         self.registry.discard(attempt.fence)
 

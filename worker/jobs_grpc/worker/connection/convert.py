@@ -275,9 +275,11 @@ def _instant(message: Timestamp, at: int) -> None:
     message.nanos = rest * 1_000
 
 
-def heartbeat(sequence: int) -> wire.WorkerMessage:
-    """Return a heartbeat."""
-    return wire.WorkerMessage(heartbeat=wire.Heartbeat(sequence=sequence))
+def heartbeat(sequence: int, closed: str = "") -> wire.WorkerMessage:
+    """Return a heartbeat; `closed` says why no work is taken."""
+    return wire.WorkerMessage(
+        heartbeat=wire.Heartbeat(sequence=sequence, closed=closed)
+    )
 
 
 def goodbye(reason: str) -> wire.WorkerMessage:

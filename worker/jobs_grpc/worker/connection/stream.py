@@ -82,6 +82,8 @@ class SessionStream:
         self._is_parting = False
         self._sequence = 0
         self._beat_due = False
+        # What this stream's leader knows of why no work is taken.
+        self._told_closed = ""
         self._beats: dict[int, float] = {}
         self._heard_at = 0.0
 
@@ -159,6 +161,8 @@ class SessionStream:
             len(welcome.verdicts),
         )
         parts.session.judged(welcome.verdicts)
+        if parts.session.closed:
+            parts.session.outbox.stir()
 
     async def _serve(self, welcome: convert.Welcome) -> None:
         async with Supervisor() as tasks:
@@ -225,12 +229,13 @@ class SessionStream:
             await self._call.done_writing()
 
     async def _write_beat(self) -> bool:
-        if not self._beat_due:
+        closed = self._parts.session.closed
+        if not self._beat_due and closed == self._told_closed:
             return True
-        self._beat_due = False
+        self._beat_due, self._told_closed = False, closed
         self._sequence += 1
         self._beats[self._sequence] = self._parts.clock.monotonic()
-        return await write(self._call, convert.heartbeat(self._sequence))
+        return await write(self._call, convert.heartbeat(self._sequence, closed))
 
     async def _beat(self, every: float) -> None:
         """Make the writer send heartbeats, and give up on a leader that is deaf.

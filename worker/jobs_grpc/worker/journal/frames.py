@@ -21,6 +21,11 @@ def frame(payload: bytes) -> bytes:
     return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
 
 
+def end_of_frames(data: bytes) -> int:
+    """Return where the last whole frame ends."""
+    return sum(_HEAD.size + len(payload) for payload in unframe(data))
+
+
 def unframe(data: bytes) -> Iterator[bytes]:
     """Yield the whole payloads from the start of `data` to the first damage."""
     position = 0

@@ -6,6 +6,9 @@ next group gathers, so the number of syncs follows the disk and not the number o
 attempts. Only after it are the attempts handed to `on_durable`, and only then may a
 report of them leave.
 
+The file is allocated ahead, and every attempt that begins has room for its result set aside:
+a disk that fills up meanwhile loses none. The unused rest is zeros.
+
 The file is a segment: when it has grown long, or when a write to it failed, a new one is
 begun with all that still matters, and the old one is removed once the new one is safe.
 A handle whose sync failed is never trusted again: the kernel may have dropped the pages
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -24,7 +28,7 @@ from typing import Final
 
 from jobs_grpc.worker.attempts.attempt import Attempt
 from jobs_grpc.worker.journal import entries
-from jobs_grpc.worker.journal.frames import unframe
+from jobs_grpc.worker.journal.frames import end_of_frames, unframe
 from jobs_grpc.worker.journal.notes import Notes
 
 log = logging.getLogger(__name__)
@@ -32,11 +36,18 @@ log = logging.getLogger(__name__)
 # Rewriting takes milliseconds and the live part is some hundred KiB: at ten thousand
 # attempts a second this is a rewrite every few seconds.
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
+# The file is allocated so far ahead of what is in it and promised.
+AHEAD_BYTES: Final = 1024 * 1024
+# What the result of an attempt takes at most: of a function its value and an error, of a
+# process the receipt of a long fight.
+FUNCTION_ROOM: Final = 80 * 1024
+PROCESS_ROOM: Final = 4 * 1024
 # A full or failing disk is tried again at this pace.
 RETRY_SECONDS: Final = 1.0
 # Notes gather for so long; and with them waits what may go only after them.
 NOTE_SECONDS: Final = 0.1
 _SUFFIX: Final = ".journal"
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Journal:
@@ -50,6 +61,7 @@ class Journal:
         live: Callable[[], Iterable[tuple[Attempt, int | None]]],
         on_durable: Callable[[list[Attempt]], None],
         segment_bytes: int = SEGMENT_BYTES,
+        ahead_bytes: int = AHEAD_BYTES,
     ) -> None:
         """`live` names every attempt that matters, with the instant of its ack if any."""
         self._directory = directory
@@ -60,6 +72,12 @@ class Journal:
         self._descriptor = -1
         self._path = directory / f"00000000{_SUFFIX}"
         self._size = 0
+        # The file has so much room, and so much of it is promised to attempts.
+        self._allocated = 0
+        self._reserved: dict[int, int] = {}
+        self._ahead = ahead_bytes
+        # How long the segment may be, while a full disk does not let it be replaced.
+        self._rotate_at = segment_bytes
         self._notes = Notes()
         self._note_timer: asyncio.TimerHandle | None = None
         self._ended: list[Attempt] = []
@@ -78,9 +96,30 @@ class Journal:
         return recollection
 
     def open(self) -> None:
-        """Begin a segment with what is live now; older ones are removed."""
-        self._rotate()
+        """Begin a segment with what is live now; older ones are removed.
+
+        On a full disk the last process's segment goes on, in the room that it has left.
+        """
+        try:
+            self._rotate()
+        except OSError as error:
+            if error.errno not in _FULL or not self._path.exists():
+                raise
+            log.error("cannot begin a new results journal: %s", error)
+            self._reopen()
         self._sync_rotation()
+
+    def reserve(self, attempt: Attempt) -> bool:
+        """Set room aside for the result of an attempt; False where the disk has none."""
+        room = FUNCTION_ROOM if attempt.is_function else PROCESS_ROOM
+        if not self._allocate(sum(self._reserved.values()) + room):
+            return False
+        self._reserved[attempt.fence] = room
+        return True
+
+    def unreserve(self, attempt: Attempt) -> None:
+        """It will have no result, or it has been written."""
+        self._reserved.pop(attempt.fence, None)
 
     def begin(self, attempts: Iterable[Attempt]) -> None:
         """Note that these attempts begin; call it before they do.
@@ -143,10 +182,18 @@ class Journal:
             await loop.run_in_executor(None, os.fdatasync, self._descriptor)
         except OSError as error:
             await self._recover(error)
+        for attempt in group:
+            self.unreserve(attempt)
         self._on_durable(group)
-        if self._size > self._segment_bytes:
+        if self._size > self._rotate_at:
             try:
                 self._rotate()
+            except OSError as error:
+                # What is there is safe: go on in it, and try again later.
+                log.warning("cannot begin a new results journal: %s", error)
+                self._rotate_at = self._size + self._ahead
+                return
+            try:
                 await loop.run_in_executor(None, self._sync_rotation)
             except OSError as error:
                 await self._recover(error)
@@ -184,32 +231,67 @@ class Journal:
             self._write_notes_soon()
 
     def _append_with_notes(self, data: bytes) -> None:
+        kept = tuple(self._notes.kept)
         self._append(data + self._notes.encode())
+        for attempt in kept:
+            self.unreserve(attempt)
         self._notes.written()
 
     def _append(self, data: bytes) -> None:
-        try:
-            if os.write(self._descriptor, data) != len(data):
-                raise OSError("the disk took only a part of it")
-        except OSError:
-            # Half a frame would hide every frame after it.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
-            raise
+        """Write behind what is there; half of it, if it fails, is written over then."""
+        self._allocate(len(data))
+        if os.pwrite(self._descriptor, data, self._size) != len(data):
+            raise OSError(errno.ENOSPC, "the disk took only a part of it")
         self._size += len(data)
 
+    def _allocate(self, count: int) -> bool:
+        """Make sure that `count` bytes more will find room; False where there is none."""
+        wanted = self._size + count
+        if wanted <= self._allocated:
+            return True
+        target = wanted + self._ahead
+        try:
+            os.posix_fallocate(
+                self._descriptor, self._allocated, target - self._allocated
+            )
+        except OSError:
+            return False
+        self._allocated = target
+        return True
+
     def _rotate(self) -> None:
-        """Begin a new segment; appends go to it from now on."""
+        """Begin a new segment; appends go to it from now on.
+
+        Raises:
+            OSError: the one that there is goes on.
+        """
         number = int(self._path.name.removesuffix(_SUFFIX)) + 1
         path = self._directory / f"{number:08}{_SUFFIX}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        story = b"".join(self._story())
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
-        previous = self._descriptor
-        self._descriptor, self._path, self._size = descriptor, path, 0
-        if previous >= 0:
-            os.close(previous)
-        self._append(b"".join(self._story()))
+        room = len(story) + sum(self._reserved.values()) + self._ahead
+        try:
+            os.posix_fallocate(descriptor, 0, room)
+            if os.pwrite(descriptor, story, 0) != len(story):
+                raise OSError(errno.ENOSPC, "the disk took only a part of it")
+        except OSError:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor, self._path = descriptor, path
+        self._size, self._allocated = len(story), room
+        self._rotate_at = self._segment_bytes
         self._notes.written()  # the story told them
+
+    def _reopen(self) -> None:
+        """Go on in the last process's segment."""
+        data = self._path.read_bytes()
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        self._size, self._allocated = end_of_frames(data), len(data)
+        self._append(entries.header(self._boot_id))
 
     def _story(self) -> Iterable[bytes]:
         """Yield the entries of everything that is live."""

@@ -45,9 +45,9 @@ output beyond its limit            the first MiB and the newest bytes are kept, 
 a frame or line was damaged        CRC of each: found, skipped, never believed
 =================================  ==================================================
 
-A keeper that is a plain process cannot hold a job which wants to hide from it; a cgroup
-can. `processes.family` is the only module that knows what belongs to an attempt, and
-`Family.signal` the only place that kills: that is where `cgroup.kill` fits.
+A keeper that is a plain process cannot hold a job which wants to hide from it; a control
+group can, where one is delegated (`cgroup`). `processes.family` is the only module that knows
+what belongs to an attempt, and `Family.signal` the only place that kills.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import time
 from typing import Final
 
 from jobs_grpc.worker.keeper.attempt import Attempt
+from jobs_grpc.worker.keeper.cgroup import Cgroups
 from jobs_grpc.worker.keeper.loop import Loop
 from jobs_grpc.worker.keeper.memory.archive import Archive, Ended
 from jobs_grpc.worker.keeper.memory.journal import started_fact, starting_fact
@@ -69,7 +70,8 @@ class Keeper:
         self._boot_id = boot_id()
         self._id = root.identity()
         self.loop = Loop()
-        self.family = Family(self._id)
+        cgroups = self._cgroups = Cgroups.find(self._id)
+        self.family = Family(self._id, cgroups=cgroups)
         self._launcher = Launcher()
         self._running: dict[int, Attempt] = {}
         self._sessions: set[Session] = set()
@@ -83,6 +85,7 @@ class Keeper:
             keeper_id=self._id,
             boot_id=self._boot_id,
             tell=lambda text: self._broadcast(encode_exited(text)),
+            kill_group=self._kill_group,
         )
         self._journal = self._archive.journal
         self.loop.watch(self._journal.notice, self._journal.synced)
@@ -103,7 +106,14 @@ class Keeper:
                 logger.exception("a turn failed")
                 time.sleep(min(1.0, 0.01 * 2**failures))
                 failures = min(failures + 1, 10)
+        if self._cgroups is not None:
+            self._cgroups.close()
         self._root.release()
+
+    def _kill_group(self, fence: int) -> None:
+        if self._cgroups is not None:
+            self._cgroups.kill(fence)
+            self._cgroups.leave(fence)
 
     def run_once(self) -> None:
         """Do what follows the callbacks of a turn."""
@@ -183,6 +193,9 @@ class Keeper:
             self._answer_ended(ended, session, request_id)
         elif self._is_leaving:
             session.answer(request_id, Refused(error="the keeper is shutting down"))
+        elif self._journal.is_tight:
+            error = "the keeper's disk has no room for the end of another attempt"
+            session.answer(request_id, Refused(error=error))
         else:
             self._start_new(session, request_id, request)
 

@@ -247,6 +247,9 @@ class ProcessRunner:
         except KeeperLostError:
             self._unanswered[fence] = request
             return  # whether it began is for the next listing to say
+        except KeeperRefusedError as error:
+            self._end_here(attempt, Outcome.NOT_STARTED, str(error))
+            return
         except (KeeperError, ProtocolError) as error:
             answer = StartFailed(fence=fence, error=str(error))
         finally:

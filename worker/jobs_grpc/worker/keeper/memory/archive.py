@@ -78,14 +78,16 @@ class Archive:
         keeper_id: str,
         boot_id: str,
         tell: Callable[[bytes], None],
+        kill_group: Callable[[int], None],
     ) -> None:
         """Read the journal of the last keeper and end what it left behind.
 
+        `kill_group` ends what is in the control group of an attempt, if it has one;
         `tell` gets the JSON of every exit record that becomes durable from now on.
         """
         self._root = root
         self._tell = tell
-        remembered = _settle_past(root, keeper_id, boot_id)
+        remembered = _settle_past(root, keeper_id, boot_id, kill_group)
         self._ended = {fence: _ended(each) for fence, each in remembered.items()}
         self.journal = Journal(
             root.journal,
@@ -130,11 +132,16 @@ class Archive:
         self._tell(text)
 
 
-def _settle_past(root: Root, keeper_id: str, boot_id: str) -> dict[int, Remembered]:
+def _settle_past(
+    root: Root, keeper_id: str, boot_id: str, kill_group: Callable[[int], None]
+) -> dict[int, Remembered]:
     """Return what is remembered, with an exit record for every lost attempt."""
     remembered = remember(root.journal)
     lost = [each for each in remembered.values() if each.record is None]
     sweep = end_lost(lost, keeper_id=keeper_id, boot_id=boot_id)
+    for attempt in lost:
+        # What hides from everything else is in it still.
+        kill_group(attempt.fence)
     for attempt in lost:
         attempt.record = lost_record(
             attempt,

@@ -37,6 +37,10 @@ logger = logging.getLogger(__name__)
 CAPACITY_BYTES: Final = 4 << 20
 
 
+# What an attempt may write: that it starts, that it has, and a long exit record.
+ROOM_BYTES: Final = 2048
+
+
 def read_journal(path: Path) -> Iterator[dict[str, object]]:
     """Yield the facts of a journal in order; damaged lines are skipped and logged."""
     try:
@@ -78,7 +82,7 @@ class Journal:
             fence: [_line(text) for text in facts] for fence, facts in live.items()
         }
         self._least_capacity = capacity_bytes
-        self._capacity = 0
+        self._capacity = self._allocated = 0
         self._descriptor = -1
         self._position = 0
         self._buffer: list[bytes] = []
@@ -94,6 +98,15 @@ class Journal:
             logger.error("%s: no room for a new file: %s", path, error.strerror)
             self._reopen()
         threading.Thread(target=self._sync_forever, daemon=True).start()
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether no room is left for another attempt beside the ends of those that run.
+
+        Only on a full disk: else the file is replaced long before.
+        """
+        promised = (len(self._live) + 1) * ROOM_BYTES
+        return self._position + promised > self._allocated
 
     @property
     def is_idle(self) -> bool:
@@ -200,7 +213,7 @@ class Journal:
             os.close(self._descriptor)
         self._descriptor = descriptor
         self._position = len(data)
-        self._capacity = capacity
+        self._capacity = self._allocated = capacity
         self._buffer.clear()
         self._error = None
         try:
@@ -214,7 +227,7 @@ class Journal:
         data = self._path.read_bytes()
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         self._position = len(data.rstrip(b"\0"))
-        self._capacity = len(data)
+        self._capacity = self._allocated = len(data)
         # The line break ends a torn line; after a whole one it is an empty line.
         self._buffer = [b"\n", self._head]
 

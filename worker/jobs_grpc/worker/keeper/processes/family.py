@@ -8,10 +8,11 @@ whether there are any.
 
 An orphan is assigned once, by the first of these that says something:
 
-1. the marker of the attempt in its environment;
-2. its session, if it still is that of the main process;
-3. the output pipe of the attempt that it holds;
-4. being the child of the only attempt there is.
+1. the control group of the attempt that it is in, where there are any (`cgroup`);
+2. the marker of the attempt in its environment;
+3. its session, if it still is that of the main process;
+4. the output pipe of the attempt that it holds;
+5. being the child of the only attempt there is.
 
 What none of them can place is a stray. It is a descendant of some job, therefore it is
 ended when the last attempt has ended, not before: it may belong to any of them.
@@ -25,6 +26,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from jobs_grpc.worker.keeper.cgroup import Cgroups
 from jobs_grpc.worker.keeper.processes.tree import (
     ChildFinder,
     Process,
@@ -53,7 +55,14 @@ class Member:
 class Family:
     """The keeper's children, by attempt."""
 
-    def __init__(self, keeper_id: str, *, finder: ChildFinder | None = None) -> None:
+    def __init__(
+        self,
+        keeper_id: str,
+        *,
+        finder: ChildFinder | None = None,
+        cgroups: Cgroups | None = None,
+    ) -> None:
+        self._cgroups = cgroups
         self._badge = f"{KEEPER_VARIABLE}={keeper_id}".encode()
         self._finder = finder or ChildFinder()
         self._members: dict[int, Member] = {}
@@ -66,10 +75,14 @@ class Family:
         self._members[fence] = Member(main, marker, tuple(outputs), set())
         self._mains[main] = fence
         self._markers[marker] = fence
+        if self._cgroups is not None:
+            self._cgroups.enter(fence, main)
 
     def remove(self, fence: int) -> None:
         """Forget an attempt that has ended; what it left becomes stray."""
         member = self._members.pop(fence)
+        if self._cgroups is not None:
+            self._cgroups.leave(fence)
         self._markers.pop(member.marker, None)
         if member.main_is_unreaped:
             del self._mains[member.main]
@@ -121,6 +134,8 @@ class Family:
         processes = self.living(fence)
         member = self._members[fence]
         group = member.main if member.main_is_unreaped else None
+        if number == signal.SIGKILL and self._cgroups is not None:
+            self._cgroups.kill(fence)
         if group is not None:
             _signal_group(group, number)
 
@@ -157,6 +172,10 @@ class Family:
             self._members[fence].orphans.add(process.pid)
 
     def _owner(self, process: Process) -> int | None:
+        if self._cgroups is not None:
+            fence = self._cgroups.owner(process.pid)
+            if fence in self._members:
+                return fence
         items = environment(process.pid)
         if self._badge in items:
             for item in items:
