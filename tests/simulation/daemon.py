@@ -90,6 +90,13 @@ class ResultJournal:
         """Begin a segment with what is live."""
         self._rewrite()
 
+    def reserve(self, attempt: Attempt) -> bool:
+        """Room is not simulated: what is written is."""
+        return True
+
+    def unreserve(self, attempt: Attempt) -> None:
+        """See `reserve`."""
+
     def begin(self, attempts: Iterable[Attempt]) -> None:
         held = list(attempts)
         if not self._append(entries.begun(held)):

@@ -73,7 +73,6 @@ FACTS: list[Fact] = [
     JobApplied(key(), "created", 1),
     JobDeleted(key()),
     BackfillMoved(key(), "b1", "completed"),
-    TimeZonesChanged("2025a", "2025b", 3),
     SessionOpened("s1", "w1", 4, resumed=False),
     SessionDisconnected("s1", "w1"),
     SessionEnded("s1", "w1", "silence", 2),
