@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jobs_grpc.controlplane.core.fleet_rows import OrderRow
 from jobs_grpc.controlplane.core.rows import (
     Changes,
     CountRow,
@@ -1163,3 +1164,13 @@ async def test_breakers_are_kept_by_whose_they_are(store: Store) -> None:
     await store.commit(term, Changes(breakers=(changed,)))
     state = await store.load_active()
     assert set(state.breakers) == {changed, of_worker, here}
+
+
+async def test_what_was_said_about_a_worker_is_kept(store: Store, term: int) -> None:
+    first = OrderRow("w1", 1, "kernel", NOON, None, '{"role": null}')
+    other = OrderRow("w2", 0, "", NOON, None, "{}")
+    await store.commit(term, Changes(orders=(other, first)))
+    later = first._replace(drain_until=NOON + SECOND)
+    await store.commit(term, Changes(orders=(later,)))
+    assert list(await store.orders()) == [later, other]
+    assert set((await store.load_active()).orders) == {later, other}

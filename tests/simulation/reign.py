@@ -16,6 +16,7 @@ from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.draft import Step
 from jobs_grpc.controlplane.core.effects import (
     CancelWanted,
+    DrainWanted,
     LeaseGranted,
     ResultKept,
     SessionGone,
@@ -498,6 +499,9 @@ class ServerStream:
                     acks.finished.append(item.fence)
                 case CancelWanted():
                     cancels.append((item.fence, item.reason))
+                case DrainWanted():
+                    # Nobody drains a worker of this world.
+                    continue
                 case _:
                     yield self._message_of(item)
         if leases:

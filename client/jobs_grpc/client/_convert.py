@@ -279,6 +279,11 @@ def worker(message: fleet_service_pb2.Worker) -> Worker:
         version=message.version,
         connected_at=instant_of(message, "connected_at"),
         last_heartbeat_at=instant_of(message, "last_heartbeat_at"),
+        cordoned=message.cordoned,
+        cordoned_at=instant_of(message, "cordoned_at"),
+        cordon_reason=message.cordon_reason,
+        drain_until=instant_of(message, "drain_until"),
+        own_labels=dict(message.own_labels),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from jobs_grpc.client import _convert
@@ -47,6 +47,55 @@ class Workers:
         request = fleet_service_pb2.ListWorkersRequest()
         answer = await self._transport.call(self._stub.ListWorkers, request)
         return tuple(map(_convert.worker, answer.workers))
+
+    async def get(self, worker: str) -> Worker:
+        """Return a worker by its id, or by its name where only one has it."""
+        request = fleet_service_pb2.GetWorkerRequest(worker=worker)
+        answer = await self._transport.call(self._stub.GetWorker, request)
+        return _convert.worker(answer.worker)
+
+    async def cordon(self, worker: str, *, reason: str = "") -> Worker:
+        """Have it given no new work; what it has goes on."""
+        request = fleet_service_pb2.CordonWorkerRequest(worker=worker, reason=reason)
+        answer = await self._transport.call(self._stub.CordonWorker, request)
+        return _convert.worker(answer.worker)
+
+    async def uncordon(self, worker: str) -> Worker:
+        """Have it given work again, after a cordon or a drain."""
+        request = fleet_service_pb2.UncordonWorkerRequest(worker=worker)
+        answer = await self._transport.call(self._stub.UncordonWorker, request)
+        return _convert.worker(answer.worker)
+
+    async def drain(
+        self, worker: str, *, deadline: float | None = None, reason: str = ""
+    ) -> Worker:
+        """Cordon it, and end what still runs after so many seconds (10 minutes).
+
+        What may run twice then waits for another worker, the rest is cancelled.
+        """
+        request = fleet_service_pb2.DrainWorkerRequest(worker=worker, reason=reason)
+        if deadline is not None:
+            request.deadline.CopyFrom(_convert.to_duration(deadline))
+        answer = await self._transport.call(self._stub.DrainWorker, request)
+        return _convert.worker(answer.worker)
+
+    async def label(
+        self,
+        worker: str,
+        labels: Mapping[str, str] | None = None,
+        *,
+        removed: Iterable[str] = (),
+        given_back: Iterable[str] = (),
+    ) -> Worker:
+        """Put labels over its own, take some away, give others back to it."""
+        request = fleet_service_pb2.LabelWorkerRequest(
+            worker=worker,
+            labels=labels or {},
+            removed=tuple(removed),
+            given_back=tuple(given_back),
+        )
+        answer = await self._transport.call(self._stub.LabelWorker, request)
+        return _convert.worker(answer.worker)
 
 
 class Schedules(ScheduleObjects):

@@ -40,6 +40,31 @@ class FleetServiceStub(object):
                 request_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.ListWorkersRequest.SerializeToString,
                 response_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.ListWorkersResponse.FromString,
                 _registered_method=True)
+        self.GetWorker = channel.unary_unary(
+                '/jobs_grpc.v1.FleetService/GetWorker',
+                request_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.GetWorkerRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.GetWorkerResponse.FromString,
+                _registered_method=True)
+        self.CordonWorker = channel.unary_unary(
+                '/jobs_grpc.v1.FleetService/CordonWorker',
+                request_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.CordonWorkerRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.CordonWorkerResponse.FromString,
+                _registered_method=True)
+        self.DrainWorker = channel.unary_unary(
+                '/jobs_grpc.v1.FleetService/DrainWorker',
+                request_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.DrainWorkerRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.DrainWorkerResponse.FromString,
+                _registered_method=True)
+        self.UncordonWorker = channel.unary_unary(
+                '/jobs_grpc.v1.FleetService/UncordonWorker',
+                request_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.UncordonWorkerRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.UncordonWorkerResponse.FromString,
+                _registered_method=True)
+        self.LabelWorker = channel.unary_unary(
+                '/jobs_grpc.v1.FleetService/LabelWorker',
+                request_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.LabelWorkerRequest.SerializeToString,
+                response_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.LabelWorkerResponse.FromString,
+                _registered_method=True)
 
 
 class FleetServiceServicer(object):
@@ -52,6 +77,41 @@ class FleetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetWorker(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CordonWorker(self, request, context):
+        """No new work; what it has goes on. Stands until it is uncordoned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainWorker(self, request, context):
+        """No new work; what it has not begun is given back, and what still runs after the
+        deadline is ended: it waits again where it may run twice, else it is cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UncordonWorker(self, request, context):
+        """Ends a cordon or a drain.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LabelWorker(self, request, context):
+        """Labels that go over those the worker says it has.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FleetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +119,31 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.ListWorkers,
                     request_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.ListWorkersRequest.FromString,
                     response_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.ListWorkersResponse.SerializeToString,
+            ),
+            'GetWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWorker,
+                    request_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.GetWorkerRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.GetWorkerResponse.SerializeToString,
+            ),
+            'CordonWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.CordonWorker,
+                    request_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.CordonWorkerRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.CordonWorkerResponse.SerializeToString,
+            ),
+            'DrainWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainWorker,
+                    request_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.DrainWorkerRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.DrainWorkerResponse.SerializeToString,
+            ),
+            'UncordonWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.UncordonWorker,
+                    request_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.UncordonWorkerRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.UncordonWorkerResponse.SerializeToString,
+            ),
+            'LabelWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.LabelWorker,
+                    request_deserializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.LabelWorkerRequest.FromString,
+                    response_serializer=jobs__grpc_dot_v1_dot_fleet__service__pb2.LabelWorkerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +174,141 @@ class FleetService(object):
             '/jobs_grpc.v1.FleetService/ListWorkers',
             jobs__grpc_dot_v1_dot_fleet__service__pb2.ListWorkersRequest.SerializeToString,
             jobs__grpc_dot_v1_dot_fleet__service__pb2.ListWorkersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.FleetService/GetWorker',
+            jobs__grpc_dot_v1_dot_fleet__service__pb2.GetWorkerRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_fleet__service__pb2.GetWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CordonWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.FleetService/CordonWorker',
+            jobs__grpc_dot_v1_dot_fleet__service__pb2.CordonWorkerRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_fleet__service__pb2.CordonWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.FleetService/DrainWorker',
+            jobs__grpc_dot_v1_dot_fleet__service__pb2.DrainWorkerRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_fleet__service__pb2.DrainWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UncordonWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.FleetService/UncordonWorker',
+            jobs__grpc_dot_v1_dot_fleet__service__pb2.UncordonWorkerRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_fleet__service__pb2.UncordonWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LabelWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs_grpc.v1.FleetService/LabelWorker',
+            jobs__grpc_dot_v1_dot_fleet__service__pb2.LabelWorkerRequest.SerializeToString,
+            jobs__grpc_dot_v1_dot_fleet__service__pb2.LabelWorkerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,6 +34,17 @@ class FleetServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FleetServiceAsyncStub: ...
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ListWorkersRequest, _fleet_service_pb2.ListWorkersResponse]
+    GetWorker: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.GetWorkerRequest, _fleet_service_pb2.GetWorkerResponse]
+    CordonWorker: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.CordonWorkerRequest, _fleet_service_pb2.CordonWorkerResponse]
+    """No new work; what it has goes on. Stands until it is uncordoned."""
+    DrainWorker: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.DrainWorkerRequest, _fleet_service_pb2.DrainWorkerResponse]
+    """No new work; what it has not begun is given back, and what still runs after the
+    deadline is ended: it waits again where it may run twice, else it is cancelled.
+    """
+    UncordonWorker: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.UncordonWorkerRequest, _fleet_service_pb2.UncordonWorkerResponse]
+    """Ends a cordon or a drain."""
+    LabelWorker: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.LabelWorkerRequest, _fleet_service_pb2.LabelWorkerResponse]
+    """Labels that go over those the worker says it has."""
 
 @_typing.type_check_only
 class FleetServiceAsyncStub(FleetServiceStub):
@@ -41,6 +52,17 @@ class FleetServiceAsyncStub(FleetServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListWorkers: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ListWorkersRequest, _fleet_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
+    GetWorker: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.GetWorkerRequest, _fleet_service_pb2.GetWorkerResponse]  # type: ignore[assignment]
+    CordonWorker: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.CordonWorkerRequest, _fleet_service_pb2.CordonWorkerResponse]  # type: ignore[assignment]
+    """No new work; what it has goes on. Stands until it is uncordoned."""
+    DrainWorker: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.DrainWorkerRequest, _fleet_service_pb2.DrainWorkerResponse]  # type: ignore[assignment]
+    """No new work; what it has not begun is given back, and what still runs after the
+    deadline is ended: it waits again where it may run twice, else it is cancelled.
+    """
+    UncordonWorker: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.UncordonWorkerRequest, _fleet_service_pb2.UncordonWorkerResponse]  # type: ignore[assignment]
+    """Ends a cordon or a drain."""
+    LabelWorker: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.LabelWorkerRequest, _fleet_service_pb2.LabelWorkerResponse]  # type: ignore[assignment]
+    """Labels that go over those the worker says it has."""
 
 class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
     """The workers."""
@@ -51,5 +73,46 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_service_pb2.ListWorkersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.ListWorkersResponse, _abc.Awaitable[_fleet_service_pb2.ListWorkersResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetWorker(
+        self,
+        request: _fleet_service_pb2.GetWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.GetWorkerResponse, _abc.Awaitable[_fleet_service_pb2.GetWorkerResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CordonWorker(
+        self,
+        request: _fleet_service_pb2.CordonWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.CordonWorkerResponse, _abc.Awaitable[_fleet_service_pb2.CordonWorkerResponse]]:
+        """No new work; what it has goes on. Stands until it is uncordoned."""
+
+    @_abc_1.abstractmethod
+    def DrainWorker(
+        self,
+        request: _fleet_service_pb2.DrainWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.DrainWorkerResponse, _abc.Awaitable[_fleet_service_pb2.DrainWorkerResponse]]:
+        """No new work; what it has not begun is given back, and what still runs after the
+        deadline is ended: it waits again where it may run twice, else it is cancelled.
+        """
+
+    @_abc_1.abstractmethod
+    def UncordonWorker(
+        self,
+        request: _fleet_service_pb2.UncordonWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.UncordonWorkerResponse, _abc.Awaitable[_fleet_service_pb2.UncordonWorkerResponse]]:
+        """Ends a cordon or a drain."""
+
+    @_abc_1.abstractmethod
+    def LabelWorker(
+        self,
+        request: _fleet_service_pb2.LabelWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.LabelWorkerResponse, _abc.Awaitable[_fleet_service_pb2.LabelWorkerResponse]]:
+        """Labels that go over those the worker says it has."""
 
 def add_FleetServiceServicer_to_server(servicer: FleetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

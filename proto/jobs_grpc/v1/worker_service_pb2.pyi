@@ -1004,6 +1004,10 @@ Global___Acks: _TypeAlias = Acks  # noqa: Y015
 
 @_typing.final
 class Drain(_message.Message):
+    """What has not begun is to be given back: the worker gets no new work. What runs goes on;
+    the leader cancels it when the deadline has come.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DEADLINE_FIELD_NUMBER: _builtins.int

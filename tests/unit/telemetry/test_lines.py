@@ -29,6 +29,7 @@ from jobs_grpc.controlplane.core.effects import (
     SessionEnded,
     SessionOpened,
     TimeZonesChanged,
+    WorkerTended,
 )
 from jobs_grpc.controlplane.core.execution import Execution
 from jobs_grpc.controlplane.core.pauses import Meanwhile, Pause, PauseKind, Scope
@@ -82,6 +83,7 @@ FACTS: list[Fact] = [
     TimeZonesChanged("2026a", "2026b", 7),
     PauseBegan(PAUSE),
     PauseEnded(PAUSE, "bob"),
+    WorkerTended("w1", "draining", "alice: kernel"),
     BreakerMoved("default", "orders-db", "open", "5 failures in a row", NOON),
     BreakerMoved("", "worker:w1", "half_open", "5 failures in a row", None),
 ]

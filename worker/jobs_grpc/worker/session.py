@@ -68,6 +68,7 @@ from jobs_grpc.worker.work import (
 RESEND_SECONDS: Final = 30.0
 CLOSING: Final = "the worker is stopping"
 NO_ROOM: Final = "the worker's disk has no room for its result"
+DRAINED: Final = "the worker is drained"
 
 
 class Session:
@@ -159,6 +160,16 @@ class Session:
             if attempt is not None and attempt.state in UNBEGUN:
                 self._withdraw(attempt)
         self._pump()
+
+    def drained(self) -> None:
+        """No new work will come: what has not begun is given back.
+
+        What has asked to begin may have been granted already, so it goes on; what runs
+        is ended by the leader when the deadline of the drain has come.
+        """
+        for attempt in tuple(self.registry.held.values()):
+            if attempt.state is State.LEASED:
+                self._end_unbegun(attempt, DRAINED)
 
     def acknowledged(self, fences: Sequence[int]) -> None:
         """The leader has these results."""

@@ -66,6 +66,8 @@ class WorkerState(Word):
     DISCONNECTED = "disconnected"
     OFFLINE = "offline"
     DRAINING = "draining"
+    CORDONED = "cordoned"
+    DRAINED = "drained"
     UNRECOGNIZED = "unrecognized"
 
 
@@ -83,6 +85,14 @@ class Worker:
     version: str = ""
     connected_at: datetime | None = None
     last_heartbeat_at: datetime | None = None
+    # It is given no new work, since when, and why.
+    cordoned: bool = False
+    cordoned_at: datetime | None = None
+    cordon_reason: str = ""
+    # When a drain ends what still runs.
+    drain_until: datetime | None = None
+    # As the worker says; `labels` are those with the server's over them.
+    own_labels: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -96,4 +106,9 @@ class Worker:
             "version": self.version or None,
             "connected_at": instant_text(self.connected_at),
             "last_heartbeat_at": instant_text(self.last_heartbeat_at),
+            "cordoned": self.cordoned,
+            "cordoned_at": instant_text(self.cordoned_at),
+            "cordon_reason": self.cordon_reason or None,
+            "drain_until": instant_text(self.drain_until),
+            "own_labels": dict(self.own_labels),
         }

@@ -25,7 +25,7 @@ from .execution import Execution
 from .executions import Executions, Origin
 from .explaining import Explainer, Explanation
 from .fleet import LOST_KEPT, SESSION_TTL, Fleet
-from .fleet_rows import BreakerRow
+from .fleet_rows import BreakerRow, OrderRow
 from .inputs import (
     ApplyJobs,
     Beat,
@@ -34,11 +34,14 @@ from .inputs import (
     Cancel,
     ChangeBackfill,
     CloseSession,
+    CordonWorker,
     DeleteJob,
     DeleteSchedule,
+    DrainWorker,
     EndPauses,
     Explain,
     Input,
+    LabelWorker,
     ListBreakers,
     OpenSession,
     PurgeDeadLetters,
@@ -52,6 +55,7 @@ from .inputs import (
     Submission,
     Submit,
     TripBreaker,
+    UncordonWorker,
 )
 from .job import JobKey, ScheduleSpec
 from .live import Job, Live, Schedule, Sequence, Session
@@ -61,6 +65,7 @@ from .pausing import Pausing
 from .schedule_object import ScheduleObject
 from .schedule_objects import ScheduleObjects
 from .states import State
+from .tending import Tending
 from .timeline import Timeline
 from .waiting import Waiting
 from .zones import Zones
@@ -96,6 +101,7 @@ class Core:
             self.live, self.waiting, self._executions.holds, self.pauses
         )
         self._breakers = self.waiting.limits.breakers
+        self._tending = Tending(self.live, self._executions)
         self._is_new = True
         # Workers with a stream and perhaps a free slot, in the order of their turn.
         self._turns: deque[Session] = deque()
@@ -118,6 +124,10 @@ class Core:
             ListBreakers: self._list_breakers,
             TripBreaker: self._trip_breaker,
             ResetBreaker: self._reset_breaker,
+            CordonWorker: self._tending.cordon,
+            UncordonWorker: self._tending.uncordon,
+            DrainWorker: self._tending.drain,
+            LabelWorker: self._tending.label,
             OpenSession: self._open_session,
             Beat: self._fleet.beat,
             StreamClosed: self._fleet.close_stream,
@@ -140,6 +150,7 @@ class Core:
             self.zones.note(draft, len(self.timeline))
             self._is_new = False
         self._breakers.come_due(self.live, now)
+        self._tending.come_due(draft)
         self._decider.advance(draft)
         self._executions.come_due(draft)
         self._executions.deadlines.advance(draft)
@@ -199,6 +210,10 @@ class Core:
     def restore_pause(self, pause: Pause) -> None:
         """Take over a pause of an earlier term, before the first step."""
         self._pausing.restore(pause)
+
+    def restore_order(self, row: OrderRow) -> None:
+        """Take over what was said about a worker, before the first step."""
+        self._tending.restore(row)
 
     def restore_breaker(self, row: BreakerRow) -> None:
         """Take over a circuit breaker of an earlier term, before the executions."""
@@ -321,6 +336,7 @@ class Core:
 
     def _open_session(self, draft: Draft, hello: OpenSession) -> str:
         session = self._fleet.open(draft, hello)
+        self._tending.attach(draft, session)
         if not session.has_turn:
             session.has_turn = True
             self._turns.append(session)
@@ -367,6 +383,7 @@ class Core:
             self._executions.deadlines.next_due(),
             self._breakers.next_due(),
             self._executions.cancelling.next_due(),
+            self._tending.next_due(),
         )
         return min((time for time in times if time is not None), default=None)
 

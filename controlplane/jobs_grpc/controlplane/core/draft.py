@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .effects import Fact, Message
 from .execution import Execution, Result
-from .fleet_rows import BreakerRow
+from .fleet_rows import BreakerRow, OrderRow
 from .rows import (
     AttemptRow,
     Changes,
@@ -105,6 +105,7 @@ class Draft:
     counts: dict[str, CountRow] = field(default_factory=dict)
     meta: list[MetaRow] = field(default_factory=list)
     breakers: list[BreakerRow] = field(default_factory=list)
+    orders: dict[str, OrderRow] = field(default_factory=dict)
 
     def note_created(self, execution: Execution) -> None:
         self.created[execution.seq] = execution
@@ -207,6 +208,7 @@ class Draft:
             counts=tuple(self.counts.values()),
             meta=tuple(self.meta),
             breakers=tuple(self.breakers),
+            orders=tuple(self.orders.values()),
         )
         return Step(
             changes=changes,

@@ -60,6 +60,17 @@ class CancelWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainWanted:
+    """The worker is drained: what it has not begun is to be given back.
+
+    `deadline` is in how many microseconds the rest is ended.
+    """
+
+    session_id: str
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionWelcomed:
     """First message of a stream: the session it carries, a verdict on each attempt held.
 
@@ -86,6 +97,7 @@ Message = (
     | StartRefused
     | ResultKept
     | CancelWanted
+    | DrainWanted
 )
 
 
@@ -226,6 +238,15 @@ class SessionEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerTended:
+    """An operator has cordoned, drained, uncordoned or labeled a worker."""
+
+    worker: str
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerMoved:
     """A circuit breaker has changed its state; `until` is when an open one is tried."""
 
@@ -270,6 +291,7 @@ Fact = (
     | SessionOpened
     | SessionDisconnected
     | SessionEnded
+    | WorkerTended
     | BreakerMoved
     | SessionClosed
     | ReportRefused

@@ -8,6 +8,7 @@
     ├── PauseNotFoundError
     ├── AmbiguousIdError
     ├── BreakerNotFoundError
+    ├── WorkerNotFoundError
     ├── NotRunningError
     ├── NotRetryableError
     ├── BackfillNotFoundError
@@ -56,6 +57,10 @@ class PauseNotFoundError(RefusedError):
 
 class AmbiguousIdError(RefusedError):
     """A prefix names more than one execution."""
+
+
+class WorkerNotFoundError(RefusedError):
+    """No worker of that id or name has ever been here."""
 
 
 class BreakerNotFoundError(RefusedError):

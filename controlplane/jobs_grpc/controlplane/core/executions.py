@@ -90,6 +90,8 @@ class Executions:
         self._live = live
         self._waiting = waiting
         self._limits = waiting.limits
+        # Whether an operator has a worker drained.
+        self.is_drained: Callable[[str], bool] = lambda _worker_id: False
         self.holds = Holds(waiting)
         # Hears of the end of every execution of a job that counts failures in a row.
         self.on_counted: Callable[[Draft, Job, Execution], None] = (
@@ -243,7 +245,14 @@ class Executions:
             result = _never_begun(execution, result)
         if waits_on:
             self._limits.breakers.judge(execution, result, draft.now)
-        if result.never_began and waits_on:
+        is_given_back = result.never_began or (
+            result.move is Move.CANCEL and execution.may_run_twice
+        )
+        if is_given_back and waits_on and self.is_drained(execution.worker_id):
+            # Not by its own fault, so it counts for nothing.
+            reason = f"worker {execution.worker} was drained"
+            self._again.release(draft, execution, reason, may_have_begun=False)
+        elif result.never_began and waits_on:
             reason = "the worker did not begin it"
             self._again.release(
                 draft, execution, reason, may_have_begun=False, result=result

@@ -123,7 +123,7 @@ class Fleet:
             self._live.sessions_by_worker[session.worker_id] = session
         session.worker = hello.worker
         self._waiting.limits.breakers.attach(session)
-        session.labels = hello.labels
+        session.own_labels = session.labels = hello.labels
         session.slots = hello.slots
         session.functions = frozenset(hello.functions)
         session.version = hello.version
@@ -373,7 +373,7 @@ class Fleet:
         return WorkerRow(
             session.worker_id,
             session.worker,
-            json.dumps(dict(session.labels)),
+            json.dumps(dict(session.own_labels)),
             session.slots,
             json.dumps(sorted(session.functions)),
             session.version,

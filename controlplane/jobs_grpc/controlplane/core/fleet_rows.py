@@ -24,3 +24,15 @@ class BreakerRow(NamedTuple):
     trips: int
     # Id of the execution that is let through.
     probe: str
+
+
+class OrderRow(NamedTuple):
+    """What operators have said about a worker; see `tending`."""
+
+    worker_id: str
+    cordoned: int
+    reason: str
+    since: int
+    drain_until: int | None
+    # Over the worker's own labels; null takes one away.
+    labels_json: str

@@ -242,6 +242,44 @@ class ResetBreaker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CordonWorker:
+    """Give a worker no new work; answers its `OrderRow`, as do the next three."""
+
+    worker_id: str
+    # Its name, for the log.
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UncordonWorker:
+    """Give a worker work again."""
+
+    worker_id: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainWorker:
+    """Cordon a worker, and end what still runs on it after `deadline` microseconds."""
+
+    worker_id: str
+    worker: str
+    reason: str
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelWorker:
+    """Put labels over a worker's own, take some away (`None`), give others back to it."""
+
+    worker_id: str
+    worker: str
+    labels: Mapping[str, str | None]
+    given_back: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """An attempt that a worker still holds. `phase`: leased, starting, running, finished."""
 
@@ -337,6 +375,10 @@ Input = (
     | ListBreakers
     | TripBreaker
     | ResetBreaker
+    | CordonWorker
+    | UncordonWorker
+    | DrainWorker
+    | LabelWorker
     | OpenSession
     | Beat
     | StreamClosed

@@ -203,7 +203,11 @@ class Session:
     id: str
     worker_id: str
     worker: str
+    # As it says, and as it is after what operators have said.
+    own_labels: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    # Why operators have it given no work; "" if they have not.
+    cordon: str = ""
     slots: int = 0
     functions: frozenset[str] = frozenset()
     version: str = ""
@@ -233,7 +237,7 @@ class Session:
 
     @property
     def free_slots(self) -> int:
-        if self.stream is None or self.closed:
+        if self.stream is None or self.closed or self.cordon:
             return 0
         free = self.slots - len(self.leases) - self.extra_slots
         breaker = self.breaker
@@ -250,6 +254,8 @@ class Session:
             return "is disconnected"
         if self.closed:
             return f"takes no work now: {self.closed}"
+        if self.cordon:
+            return self.cordon
         breaker = self.breaker
         if breaker is not None and breaker.state is not BreakerState.CLOSED:
             return f"is left alone: {breaker.describe().text}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .fleet_rows import BreakerRow
+from .fleet_rows import BreakerRow, OrderRow
 from .schedule_rows import BackfillRow, BackfillStartRow, ScheduleObjectRow
 
 
@@ -354,6 +354,7 @@ class Changes:
     counts: tuple[CountRow, ...] = ()
     meta: tuple[MetaRow, ...] = ()
     breakers: tuple[BreakerRow, ...] = ()
+    orders: tuple[OrderRow, ...] = ()
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)
@@ -435,3 +436,4 @@ class ActiveState:
     counts: tuple[CountRow, ...] = ()
     meta: tuple[MetaRow, ...] = ()
     breakers: tuple[BreakerRow, ...] = ()
+    orders: tuple[OrderRow, ...] = ()

@@ -79,6 +79,8 @@ def build_core(
     retries = {row.execution_seq: RetryState(*row[1:]) for row in state.retries}
     for pause in state.pauses:
         core.restore_pause(pause_of(pause))
+    for order in state.orders:
+        core.restore_order(order)
     for breaker in state.breakers:
         core.restore_breaker(breaker)
     for one in state.executions:

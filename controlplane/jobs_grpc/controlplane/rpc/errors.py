@@ -28,6 +28,7 @@ REASONS: Final[Mapping[type[Exception], ErrorReason.ValueType]] = {
     core.WorkspaceNotFoundError: ErrorReason.ERROR_REASON_WORKSPACE_NOT_FOUND,
     core.PauseNotFoundError: ErrorReason.ERROR_REASON_PAUSE_NOT_FOUND,
     core.AmbiguousIdError: ErrorReason.ERROR_REASON_AMBIGUOUS_ID,
+    core.WorkerNotFoundError: ErrorReason.ERROR_REASON_WORKER_NOT_FOUND,
     core.BreakerNotFoundError: ErrorReason.ERROR_REASON_BREAKER_NOT_FOUND,
     core.NotRunningError: ErrorReason.ERROR_REASON_NOT_RUNNING,
     core.BackfillNotFoundError: ErrorReason.ERROR_REASON_BACKFILL_NOT_FOUND,
@@ -51,7 +52,6 @@ REASONS: Final[Mapping[type[Exception], ErrorReason.ValueType]] = {
 UNUSED: Final = frozenset(
     {
         ErrorReason.ERROR_REASON_UNSPECIFIED,
-        ErrorReason.ERROR_REASON_WORKER_NOT_FOUND,
         ErrorReason.ERROR_REASON_NOT_SUPPORTED,
         ErrorReason.ERROR_REASON_UNAUTHENTICATED,
         ErrorReason.ERROR_REASON_PERMISSION_DENIED,

@@ -1,22 +1,16 @@
-"""QueueService and FleetService: how full the lines are, and who serves them."""
+"""QueueService: how full the lines are."""
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
-from jobs_grpc.controlplane.core.live import Session
-from jobs_grpc.controlplane.core.rows import WorkerRow
 from jobs_grpc.controlplane.core.waiting import BUILT_IN
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.storage.store import QueueDepth, Store
-from jobs_grpc.v1 import fleet_service_pb2 as fleet
 from jobs_grpc.v1 import queue_service_pb2 as pb
-from jobs_grpc.v1.fleet_service_pb2_grpc import FleetServiceServicer
 from jobs_grpc.v1.queue_service_pb2_grpc import QueueServiceServicer
-from jobs_grpc.wire.time import timestamp
 
 Context = ServicerContext[Any, Any]
 _EMPTY: Final = QueueDepth("", 0, 0, 0)
@@ -63,43 +57,3 @@ class QueueService(QueueServiceServicer):
             slots_total=sum(one.slots for one in sessions),
             slots_used=sum(one.slots_used for one in sessions),
         )
-
-
-class FleetService(FleetServiceServicer):
-    """See the contract."""
-
-    def __init__(self, leader: Leader, store: Store) -> None:
-        self._leader = leader
-        self._store = store
-
-    async def ListWorkers(
-        self, request: fleet.ListWorkersRequest, context: Context
-    ) -> fleet.ListWorkersResponse:
-        sessions = self._leader.core.live.sessions_by_worker
-        return fleet.ListWorkersResponse(
-            workers=[
-                _worker(row, sessions.get(row.worker_id))
-                for row in await self._store.workers()
-            ]
-        )
-
-
-def _worker(row: WorkerRow, session: Session | None) -> fleet.Worker:
-    if session is None:
-        state = fleet.WorkerState.WORKER_STATE_OFFLINE
-    elif session.stream is None:
-        state = fleet.WorkerState.WORKER_STATE_DISCONNECTED
-    else:
-        state = fleet.WorkerState.WORKER_STATE_ONLINE
-    return fleet.Worker(
-        id=row.worker_id,
-        name=row.name,
-        state=state,
-        labels=json.loads(row.labels_json),
-        slots=row.slots,
-        slots_used=session.slots_used if session else 0,
-        functions=json.loads(row.functions_json),
-        version=row.version,
-        connected_at=timestamp(row.connected_at),
-        last_heartbeat_at=timestamp(session.last_seen if session else row.last_seen_at),
-    )

@@ -30,13 +30,14 @@ from jobs_grpc.wire.channel import SERVER_OPTIONS
 from .breaker_service import BreakerService
 from .dead_letter_service import DeadLetterService
 from .execution_service import ExecutionService
+from .fleet_service import FleetService
 from .following import Following
 from .interceptor import Edge
 from .job_service import JobService
 from .pause_service import PauseService
 from .push_fences import PushFences
 from .pushing import Pushing
-from .queue_service import FleetService, QueueService
+from .queue_service import QueueService
 from .schedule_service import ScheduleService
 from .system_service import SystemService
 from .worker_service import WorkerService

@@ -20,6 +20,7 @@ from grpc.aio import EOF, ServicerContext
 
 from jobs_grpc.controlplane.core.effects import (
     CancelWanted,
+    DrainWanted,
     LeaseGranted,
     ResultKept,
     SessionGone,
@@ -180,11 +181,15 @@ class WorkerService(WorkerServiceServicer):
             yield pb.LeaderMessage(acks=acks)
 
     def _message_of(
-        self, item: SessionWelcomed | SessionGone | BeatEchoed | SentAway
+        self,
+        item: SessionWelcomed | SessionGone | DrainWanted | BeatEchoed | SentAway,
     ) -> pb.LeaderMessage:
         match item:
             case SessionWelcomed():
                 return pb.LeaderMessage(welcome=self._welcome(item))
+            case DrainWanted():
+                drain = pb.Drain(deadline=duration(item.deadline))
+                return pb.LeaderMessage(drain=drain)
             case BeatEchoed():
                 echo = pb.HeartbeatAck(sequence=item.sequence)
                 return pb.LeaderMessage(heartbeat_ack=echo)

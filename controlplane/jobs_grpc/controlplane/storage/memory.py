@@ -10,7 +10,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from jobs_grpc.controlplane.core.fleet_rows import BreakerRow
+from jobs_grpc.controlplane.core.fleet_rows import BreakerRow, OrderRow
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
@@ -69,6 +69,7 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
         self._holds: dict[int, HoldRow] = {}
         self._counts: dict[str, CountRow] = {}
         self._meta: dict[str, MetaRow] = {}
+        self._orders: dict[str, OrderRow] = {}
         self._breakers: dict[tuple[str, str, str, str], BreakerRow] = {}
         self._lock = asyncio.Lock()
 
@@ -125,6 +126,7 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
                 if row.seq in self._retries and row.finished_at is None
             ),
             breakers=tuple(self._breakers.values()),
+            orders=tuple(self._orders.values()),
             holds=tuple(
                 row
                 for row in self._holds.values()
@@ -262,6 +264,9 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
             [QueueDepth(name, *counts) for name, counts in depths.items()],
         )
 
+    async def orders(self) -> Sequence[OrderRow]:
+        return sorted(self._orders.values())
+
     async def workers(self) -> Sequence[WorkerRow]:
         return sorted(self._workers.values(), key=lambda row: (row.name, row.worker_id))
 
@@ -349,6 +354,7 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
             self._dead_letters.pop(seq, None)
         self._dead_letters.update((row.seq, row) for row in changes.dead_letters)
 
+        self._orders.update((row.worker_id, row) for row in changes.orders)
         for breaker in changes.breakers:
             namespace, job, dependency, worker, *_ = breaker
             self._breakers[(namespace, job, dependency, worker)] = breaker

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from jobs_grpc.controlplane.core.fleet_rows import OrderRow
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
@@ -272,6 +273,10 @@ class Store(Protocol):
 
     async def queues(self) -> tuple[Sequence[QueueRow], Sequence[QueueDepth]]:
         """Return the totals of queues, and how full they are now."""
+        ...
+
+    async def orders(self) -> Sequence[OrderRow]:
+        """Return what operators have said about workers."""
         ...
 
     async def workers(self) -> Sequence[WorkerRow]:

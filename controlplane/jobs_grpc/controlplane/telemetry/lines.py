@@ -36,6 +36,7 @@ from jobs_grpc.controlplane.core.effects import (
     SessionEnded,
     SessionOpened,
     TimeZonesChanged,
+    WorkerTended,
 )
 from jobs_grpc.controlplane.core.job import STANDALONE, JobKey
 from jobs_grpc.controlplane.core.pauses import PauseKind, Scope
@@ -162,6 +163,13 @@ def _ended(fact: SessionEnded) -> Line:
     return level, text, "", {"session": fact.session_id}
 
 
+def _tended(fact: WorkerTended) -> Line:
+    text = f"worker {fact.worker}: {fact.what}"
+    if fact.reason:
+        text += f" ({fact.reason})"
+    return logging.INFO, text, "", {}
+
+
 def _breaker_moved(fact: BreakerMoved) -> Line:
     level = logging.WARNING if fact.state == "open" else logging.INFO
     text = f"breaker {fact.name}: {fact.state.replace('_', ' ')}: {fact.reason}"
@@ -201,6 +209,7 @@ DESCRIPTIONS: Final[Mapping[type[Any], Callable[[Any], Line]]] = {
     SessionOpened: _opened,
     SessionDisconnected: _disconnected,
     SessionEnded: _ended,
+    WorkerTended: _tended,
     BreakerMoved: _breaker_moved,
     SessionClosed: _closed,
     ReportRefused: _refused,

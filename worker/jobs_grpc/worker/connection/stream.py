@@ -194,6 +194,10 @@ class SessionStream:
             case "cancels":
                 for one in message.cancels.cancels:
                     session.cancelled(one.fence, one.reason)
+            case "drain":
+                seconds = microseconds(message.drain.deadline) / 1e6
+                log.info("this worker is drained: what runs has %.0fs to end", seconds)
+                session.drained()
             case "heartbeat_ack":
                 self._heartbeat_acknowledged(message.heartbeat_ack.sequence)
             case "go_away":

@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from jobs_grpc.client.cli.commands.fleet import list_workers
+from jobs_grpc.client.cli.commands.worker import cordon, drain, get, label, uncordon
 from jobs_grpc.client.cli.failures import Failure
 from jobs_grpc.client.cli.options import resolved
 
@@ -58,7 +59,7 @@ def simulate(ctx: click.Context, arguments: tuple[str, ...]) -> None:
 
 
 class WorkerGroup(click.Group):
-    """`worker list` is a command of ours; anything else is the daemon's."""
+    """`worker list` and its like are commands of ours; else the daemon is meant."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         is_ours = bool(args) and args[0] in self.commands
@@ -72,7 +73,8 @@ def worker() -> None:
     """Start a worker; `worker list` shows those that are there."""
 
 
-worker.add_command(list_workers)
+for command in (list_workers, get, cordon, uncordon, drain, label):
+    worker.add_command(command)
 
 
 def become(program: str, module: str, arguments: Sequence[str]) -> NoReturn:

@@ -68,6 +68,11 @@ where (job_id, revision) in (
 -- name: active_queues
 select name, weight, completed, failed from queues;
 
+-- name: orders
+select worker_id, cordoned, reason, since, drain_until, labels_json
+from worker_orders
+order by worker_id;
+
 -- name: active_breakers
 select
     namespace, job, dependency, worker, state, failures, failing_since, successes,

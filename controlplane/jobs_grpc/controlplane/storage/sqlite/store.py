@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from jobs_grpc.controlplane.core.fleet_rows import BreakerRow
+from jobs_grpc.controlplane.core.fleet_rows import BreakerRow, OrderRow
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
@@ -116,6 +116,7 @@ class SqliteStore:
             failure_streaks=tuple(
                 map(FailureStreakRow._make, await fetch("active_failure_streaks"))
             ),
+            orders=tuple(map(OrderRow._make, await fetch("orders"))),
             breakers=tuple(map(BreakerRow._make, await fetch("active_breakers"))),
             holds=tuple(map(HoldRow._make, await fetch("active_holds"))),
             retries=tuple(map(RetryRow._make, await fetch("active_retries"))),
@@ -327,6 +328,9 @@ class SqliteStore:
             [QueueRow._make(row) for row in totals],
             [QueueDepth(*row) for row in depths],
         )
+
+    async def orders(self) -> Sequence[OrderRow]:
+        return [OrderRow._make(row) for row in await self._reader.fetch("orders")]
 
     async def workers(self) -> Sequence[WorkerRow]:
         return [WorkerRow._make(row) for row in await self._reader.fetch("workers")]

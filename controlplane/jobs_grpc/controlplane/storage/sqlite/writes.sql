@@ -178,6 +178,17 @@ on conflict (seq) do update set
     subject = excluded.subject,
     since = excluded.since;
 
+-- name: orders
+insert into worker_orders (
+    worker_id, cordoned, reason, since, drain_until, labels_json
+) values ($1, $2, $3, $4, $5, $6)
+on conflict (worker_id) do update set
+    cordoned = excluded.cordoned,
+    reason = excluded.reason,
+    since = excluded.since,
+    drain_until = excluded.drain_until,
+    labels_json = excluded.labels_json;
+
 -- name: breakers
 insert into breakers (
     namespace, job, dependency, worker, state, failures, failing_since, successes,
