@@ -161,7 +161,8 @@ def breakers(stage: Stage) -> dict[str, BreakerRow]:
 
 def committed(stage: Stage) -> dict[str, BreakerRow]:
     return {
-        BreakerKey(*one[:4]).name: row for one, row in stage.store._breakers.items()
+        BreakerKey(*one[:4]).name: row
+        for one, row in stage.store._fleet.breakers.items()
     }
 
 
@@ -446,14 +447,14 @@ def test_a_worker_can_be_left_alone_by_hand(stage: Stage) -> None:
 
 @pytest.mark.parametrize("name", ["job:backup", "orders-db", "worker:w9", ""])
 def test_a_breaker_that_is_not_there_is_refused(stage: Stage, name: str) -> None:
-    before = stage.store._breakers.copy()
+    before = stage.store._fleet.breakers.copy()
     for request in (
         TripBreaker(namespace=NAMESPACE, name=name, reason="r"),
         ResetBreaker(namespace=NAMESPACE, name=name, reason="r"),
     ):
         with pytest.raises(BreakerNotFoundError, match="no circuit breaker"):
             stage.ask(request)
-    assert stage.store._breakers == before
+    assert stage.store._fleet.breakers == before
 
 
 def test_breakers_of_another_namespace_are_not_seen(stage: Stage) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from jobs_grpc.controlplane.core.fleet_rows import BreakerRow, OrderRow
+from jobs_grpc.controlplane.core.fleet_rows import OrderRow
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
@@ -35,6 +35,7 @@ from jobs_grpc.controlplane.core.schedule_rows import ScheduleObjectRow
 
 from .memory_backfills import BackfillVerbs, MemoryBackfills
 from .memory_decisions import MemoryDecisions
+from .memory_fleet import MemoryFleet
 from .store import (
     DeadLetterFilter,
     ExecutionFilter,
@@ -65,12 +66,10 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
         self._links: dict[int, LinkRow] = {}
         self._dead_letters: dict[int, DeadLetterRow] = {}
         self._queues: dict[str, QueueRow] = {}
-        self._workers: dict[str, WorkerRow] = {}
+        self._fleet = MemoryFleet()
         self._holds: dict[int, HoldRow] = {}
         self._counts: dict[str, CountRow] = {}
         self._meta: dict[str, MetaRow] = {}
-        self._orders: dict[str, OrderRow] = {}
-        self._breakers: dict[tuple[str, str, str, str], BreakerRow] = {}
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
@@ -125,8 +124,8 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
                 for row in active
                 if row.seq in self._retries and row.finished_at is None
             ),
-            breakers=tuple(self._breakers.values()),
-            orders=tuple(self._orders.values()),
+            breakers=tuple(self._fleet.breakers.values()),
+            orders=tuple(self._fleet.orders.values()),
             holds=tuple(
                 row
                 for row in self._holds.values()
@@ -265,10 +264,10 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
         )
 
     async def orders(self) -> Sequence[OrderRow]:
-        return sorted(self._orders.values())
+        return sorted(self._fleet.orders.values())
 
     async def workers(self) -> Sequence[WorkerRow]:
-        return sorted(self._workers.values(), key=lambda row: (row.name, row.worker_id))
+        return self._fleet.by_name()
 
     def _check_term(self, term: int) -> None:
         if term != self._epoch:
@@ -328,7 +327,7 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
             self._schedules[cursor.schedule_id] = old._replace(cursor=cursor.cursor)
         self._statistics.update((row.job_id, row) for row in changes.statistics)
         self._queues.update((row.name, row) for row in changes.queues)
-        self._workers.update((row.worker_id, row) for row in changes.workers)
+        self._fleet.write(changes)
         self._counts.update((row.schedule_id, row) for row in changes.counts)
         self._meta.update((row.key, row) for row in changes.meta)
 
@@ -354,10 +353,6 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
             self._dead_letters.pop(seq, None)
         self._dead_letters.update((row.seq, row) for row in changes.dead_letters)
 
-        self._orders.update((row.worker_id, row) for row in changes.orders)
-        for breaker in changes.breakers:
-            namespace, job, dependency, worker, *_ = breaker
-            self._breakers[(namespace, job, dependency, worker)] = breaker
         for seq in changes.deleted_holds:
             self._holds.pop(seq, None)
         self._holds.update((row.seq, row) for row in changes.holds)
