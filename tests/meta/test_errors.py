@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from jobs_grpc.controlplane.core import errors as core
 from jobs_grpc.controlplane.core.errors import RefusedError
@@ -99,3 +101,30 @@ def test_every_reason_can_travel(reason: ErrorReason.ValueType) -> None:
     status = to_status(Refusal(reason=reason, message="text", hint="do that"))
     assert status.code is STATUS_OF[reason]
     assert status.details == "text"
+
+
+def test_an_overloaded_server_says_when_to_come_back() -> None:
+    refusal = refusal_of(OverloadedError(retry_after=1.5), request_id="r1")
+    assert refusal is not None
+    assert refusal.retry_after == 1.5
+    call = _Call(to_status(refusal))
+    status = rpc_status.from_call(call)  # type: ignore[no-untyped-call]
+    retry = error_details_pb2.RetryInfo()
+    assert any(one.Unpack(retry) for one in status.details)
+    assert retry.retry_delay.ToTimedelta().total_seconds() == 1.5
+
+
+class _Call:
+    """As much of a call as a status is read from."""
+
+    def __init__(self, status: grpc.Status) -> None:
+        self._status = status
+
+    def code(self) -> grpc.StatusCode:
+        return self._status.code
+
+    def details(self) -> str:
+        return self._status.details
+
+    def trailing_metadata(self) -> object:
+        return self._status.trailing_metadata

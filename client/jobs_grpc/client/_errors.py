@@ -62,6 +62,8 @@ class JobsError(Exception):
         self.reason = reason
         self.hint = hint
         self.request_id = request_id
+        # Seconds after which the server says that it is worth to ask again.
+        self.retry_after: float | None = None
         # Ids and names of the things concerned.
         self.details = dict(details or {})
 

@@ -48,6 +48,7 @@ def from_rpc_error(error: grpc.aio.AioRpcError, address: str) -> JobsError:
         request_id=said.request_id,
         details=said.metadata,
     )
+    problem.retry_after = said.retry_after
     if isinstance(problem, InvalidArgument):
         problem.violations = tuple(
             Violation(one.field, one.description) for one in said.violations

@@ -76,7 +76,8 @@ class Transport:
             except JobsError as problem:
                 if not (repeatable and self.retry and self._may_help(problem)):
                     raise
-                delay = backoff.next_delay()
+                # What the server advises, and jitter, so that not all come back at once.
+                delay = (problem.retry_after or 0.0) + backoff.next_delay()
                 if loop.time() + delay >= deadline:
                     raise
                 await asyncio.sleep(delay)

@@ -56,6 +56,7 @@ class ControlPlane:
             clock=SystemClock(),
             holder=f"{socket.gethostname()}:{os.getpid()}",
             address=settings.addr,
+            inbox_limit=int(settings.inbox),
             session_ttl=settings.session_ttl_us,
             keep_decisions=parse_duration(settings.keep_decisions),
         )

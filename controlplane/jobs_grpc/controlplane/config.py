@@ -68,6 +68,13 @@ class Settings:
         "how long it is kept what became of due times",
         metavar="DURATION",
     )
+    inbox: str = _setting(
+        "50000",
+        "JOBS_GRPC_INBOX",
+        "how many requests may wait to be decided; more are refused with the advice"
+        " to come back",
+        metavar="N",
+    )
     log_format: str = _setting(
         "console", "JOBS_GRPC_LOG_FORMAT", "console or json", metavar="FORMAT"
     )
@@ -92,6 +99,7 @@ class Settings:
                 _choice_problem("--log-format", self.log_format, LOG_FORMATS),
                 _choice_problem("--log-level", self.log_level, LOG_LEVELS),
                 _folder_problem(self.jobs),
+                _number_problem("--inbox", self.inbox, 1, 10_000_000),
                 _ttl_problem(self.session_ttl),
                 _duration_problem("--keep-decisions", self.keep_decisions),
             )
@@ -184,6 +192,12 @@ def _duration_problem(flag: str, text: str) -> str:
     except RuleError as error:
         return f"{flag}: {error}"
     return f"{flag}: must be longer than zero"
+
+
+def _number_problem(flag: str, value: str, least: int, most: int) -> str:
+    if value.isdecimal() and least <= int(value) <= most:
+        return ""
+    return f'{flag}: "{value}" is no whole number from {least} to {most}'
 
 
 def _folder_problem(folder: str) -> str:

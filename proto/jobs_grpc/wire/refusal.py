@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 import grpc
@@ -71,6 +72,9 @@ class Refusal:
     violations: tuple[Violation, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     code: grpc.StatusCode | None = None
+    # Seconds after which it is worth to ask again, if the server says so; it travels as
+    # a `google.rpc.RetryInfo`.
+    retry_after: float | None = None
 
 
 def to_status(refusal: Refusal) -> grpc.Status:
@@ -94,6 +98,10 @@ def to_status(refusal: Refusal) -> grpc.Status:
                 field=violation.field, description=violation.description
             )
         details.append(_packed(bad_request))
+    if refusal.retry_after is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromTimedelta(timedelta(seconds=refusal.retry_after))
+        details.append(_packed(retry))
     status = status_pb2.Status(
         code=code.value[0], message=refusal.message, details=details
     )
@@ -110,9 +118,11 @@ def from_error(error: grpc.aio.AioRpcError) -> Refusal:
     reason = ErrorReason.ERROR_REASON_UNSPECIFIED
     metadata: dict[str, str] = {}
     violations: list[Violation] = []
+    retry_after = None
     for packed in status.details if status is not None else ():
         info = error_details_pb2.ErrorInfo()
         bad_request = error_details_pb2.BadRequest()
+        retry = error_details_pb2.RetryInfo()
         if packed.Unpack(info) and info.domain == DOMAIN:
             name = _PREFIX + info.reason
             if name in ErrorReason.keys():  # noqa: SIM118 - an enum wrapper is no mapping
@@ -123,6 +133,8 @@ def from_error(error: grpc.aio.AioRpcError) -> Refusal:
                 Violation(one.field, one.description)
                 for one in bad_request.field_violations
             )
+        elif packed.Unpack(retry):
+            retry_after = retry.retry_delay.ToTimedelta().total_seconds()
     return Refusal(
         reason=reason,
         message=message,
@@ -131,6 +143,7 @@ def from_error(error: grpc.aio.AioRpcError) -> Refusal:
         violations=tuple(violations),
         metadata=metadata,
         code=code,
+        retry_after=retry_after,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from functools import partial
 
@@ -153,3 +154,19 @@ async def test_a_call_never_grows_over_the_message_limit() -> None:
             server.expect("ApplyJobs", applied(size))
         async with Client(server.address) as client:
             await client.jobs.apply(documents)
+
+
+async def test_the_advice_of_an_overloaded_server_is_taken() -> None:
+    with FakeControlPlane() as server:
+        server.expect_hello()
+        server.expect(
+            "SubmitExecutions", refusal("OVERLOADED", "too much", retry_after=0.2)
+        )
+        server.expect("SubmitExecutions", ids(0, 1))
+        async with Client.connect(server.address, backoff=no_pause) as client:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            await client.submit(["a"])
+            assert loop.time() - began >= 0.2
+    first, second = server.requests[1:]
+    assert first.submissions[0].request_id == second.submissions[0].request_id

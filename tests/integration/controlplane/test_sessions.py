@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobs_grpc.controlplane.core.fleet import SESSION_TTL
+from jobs_grpc.controlplane.rpc import worker_service
 from jobs_grpc.v1 import execution_pb2, fleet_service_pb2, queue_service_pb2
 from jobs_grpc.v1 import execution_service_pb2 as executions
 from jobs_grpc.v1 import worker_service_pb2 as pb
@@ -376,3 +377,19 @@ async def test_when_the_leader_changes_workers_come_back_and_go_on(
         assert again.verdicts() == {lease.fence: "adopt"}
         await again.finish(lease.fence)
     assert await calls.state(id_) == "succeeded"
+
+
+async def test_a_herd_of_workers_is_shed(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_service, "MOST_GREETINGS", 0)
+    call = calls.workers.Connect()
+    hello = pb.Hello(
+        worker_id="w", worker_name="w", slots=1, protocol_min=1, protocol_max=1
+    )
+    await call.write(pb.WorkerMessage(hello=hello))
+    message = await call.read()
+    assert message.WhichOneof("message") == "go_away"
+    assert message.go_away.reason == "too many workers come at once"
+    assert 0.5 <= microseconds(message.go_away.reconnect_after) / 1e6 <= 5
+    call.cancel()

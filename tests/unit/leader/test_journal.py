@@ -28,7 +28,7 @@ from support.until import until
 class Desk:
     """A journal over a store that the test can hold up."""
 
-    def __init__(self, clock: Any = None) -> None:
+    def __init__(self, clock: Any = None, **settings: Any) -> None:
         self.store = GatedStore()
         self.clock = clock or FakeClock()
         self.released: list[Step] = []
@@ -38,6 +38,7 @@ class Desk:
             store=self.store,
             clock=self.clock,
             release=self.released.append,
+            **settings,
         )
 
     @asynccontextmanager
@@ -181,11 +182,8 @@ async def test_a_caller_that_went_away_disturbs_nobody() -> None:
         assert {row.name for row in desk.store.commits[-1].jobs} <= {"gone", "staying"}
 
 
-async def test_too_much_is_refused_at_the_door(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "INBOX_LIMIT", 3)
-    desk = Desk()
+async def test_too_much_is_refused_at_the_door() -> None:
+    desk = Desk(inbox_limit=3)
     for _ in range(3):
         desk.journal.tell(Beat("s"))
     with pytest.raises(OverloadedError):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jobs_grpc.controlplane.core.job import (
+    BreakerPolicy,
     CatchUp,
     Concurrency,
     Delivery,
@@ -42,6 +43,32 @@ CONVERSIONS: list[tuple[dict[str, Any], str, Any]] = [
     ({"workspace": "shop"}, "workspace", "shop"),
     ({"description": "words"}, "description", "words"),
     ({"labels": {"a": "b"}}, "labels", {"a": "b"}),
+    ({"slots": 3}, "slots", 3),
+    ({"concurrency": 2}, "concurrency", Concurrency(max=2)),
+    ({"concurrency": {}}, "concurrency", Concurrency(max=1)),
+    (
+        {"concurrency": {"key": "a-{{job_name}}", "per_worker": 2}},
+        "concurrency",
+        Concurrency(key="a-{{job_name}}", per_worker=2),
+    ),
+    (
+        {"breaker": {}},
+        "breakers",
+        (BreakerPolicy(failures=5, window=5 * MINUTE, open_for=MINUTE, successes=3),),
+    ),
+    (
+        {"breaker": [{"name": "db", "exit_codes": [75]}, {"percent": 40, "of": 9}]},
+        "breakers",
+        (
+            BreakerPolicy(name="db", exit_codes=frozenset({75})),
+            BreakerPolicy(percent=40, of=9),
+        ),
+    ),
+    (
+        {"breaker": {"failures": 1, "successes": 1, "scope": "worker"}},
+        "breakers",
+        (BreakerPolicy(failures=1, successes=1, per_worker=True),),
+    ),
     ({"tags": ["x"]}, "labels", {"x": ""}),
     ({"enabled": False}, "enabled", False),
     (

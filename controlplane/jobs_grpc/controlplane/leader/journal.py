@@ -30,6 +30,9 @@ from jobs_grpc.runtime.tasks import Supervisor
 STEP_LIMIT: Final = 2_000
 # Beyond this the server says that it is overloaded instead of remembering more.
 INBOX_LIMIT: Final = 50_000
+# Seconds after which it is worth to ask an overloaded server again: by then a full inbox
+# of the usual size is decided and committed.
+RETRY_AFTER: Final = 2.0
 # The clock is looked at again at least this often, in case it was set.
 LONGEST_SLEEP: Final = 1.0
 
@@ -41,15 +44,26 @@ class NotLeadingError(Exception):
 
 
 class OverloadedError(Exception):
-    """Too much is waiting to be decided."""
+    """Too much is waiting to be decided; ask again after `retry_after` seconds."""
+
+    def __init__(self, retry_after: float = RETRY_AFTER) -> None:
+        super().__init__("too much is waiting to be decided")
+        self.retry_after = retry_after
 
 
 class Journal:
     """The inbox and the two loops of one term."""
 
     def __init__(
-        self, *, core: Core, store: Store, clock: Clock, release: Release
+        self,
+        *,
+        core: Core,
+        store: Store,
+        clock: Clock,
+        release: Release,
+        inbox_limit: int = INBOX_LIMIT,
     ) -> None:
+        self._inbox_limit = inbox_limit
         self._core = core
         self._store = store
         self._clock = clock
@@ -149,7 +163,7 @@ class Journal:
     def _put(self, one: Input, future: asyncio.Future[object] | None) -> None:
         if self._closed:
             raise NotLeadingError
-        if len(self._inbox) >= INBOX_LIMIT:
+        if len(self._inbox) >= self._inbox_limit:
             raise OverloadedError
         self._inbox.append((one, future))
         self._arrived.set()

@@ -30,7 +30,7 @@ from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.runtime.tasks import Supervisor
 from jobs_grpc.schedule import tzdata_version
 
-from .journal import Journal, NotLeadingError
+from .journal import INBOX_LIMIT, Journal, NotLeadingError
 from .loading import build_core
 from .outboxes import Outboxes
 from .retention import Retention
@@ -63,7 +63,10 @@ class Leader:
         address: str,
         session_ttl: int = SESSION_TTL,
         keep_decisions: int = KEEP_DECISIONS,
+        inbox_limit: int = INBOX_LIMIT,
     ) -> None:
+        # How many inputs may wait for a step.
+        self._inbox_limit = inbox_limit
         # How long a session lives without a sign of its worker, µs.
         self.session_ttl = session_ttl
         self._store = store
@@ -183,7 +186,11 @@ class Leader:
             session_ttl=self.session_ttl,
         )
         journal = Journal(
-            core=core, store=self._store, clock=self._clock, release=self._release
+            core=core,
+            store=self._store,
+            clock=self._clock,
+            release=self._release,
+            inbox_limit=self._inbox_limit,
         )
         self._core, self._journal = core, journal
         self.on_change(True)

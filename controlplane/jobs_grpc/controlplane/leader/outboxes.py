@@ -10,8 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from jobs_grpc.controlplane.core.effects import Message, SessionWelcomed
+
+# At about this rate workers are asked to come back.
+HELLOS_PER_SECOND: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,9 @@ class Outboxes:
             outbox.put(message)
 
     def send_all_away(self, reason: str, after: float) -> None:
-        """Ask every worker to come back later."""
-        for outbox in self._by_stream.values():
-            outbox.put(SentAway(reason, after))
+        """Ask every worker to come back later: many of them not all at one moment."""
+        for number, outbox in enumerate(self._by_stream.values()):
+            outbox.put(SentAway(reason, after + number / HELLOS_PER_SECOND))
 
     def __len__(self) -> int:
         return len(self._by_stream)

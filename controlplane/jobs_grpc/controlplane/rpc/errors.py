@@ -76,6 +76,7 @@ def refusal_of(error: Exception, *, request_id: str) -> Refusal | None:
                 hint=getattr(error, "hint", "") or _HINTS.get(kind, ""),
                 request_id=request_id,
                 violations=_violations_of(error),
+                retry_after=getattr(error, "retry_after", None),
             )
     return None
 

@@ -11,6 +11,7 @@ session lives on, the worker's jobs too.
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections.abc import Iterable
 from typing import Any, Final
@@ -58,6 +59,9 @@ BEATS: Final = 3
 _LEASES_BYTES: Final = 1_000_000
 _LEASES: Final = 128
 _PAUSE_WHEN_OVERLOADED: Final = 0.05
+# So many workers are welcomed at a time; others come back within this window, seconds.
+MOST_GREETINGS: Final = 500
+_SHED: Final = (0.5, 5.0)
 _PHASES: Final = {
     pb.AttemptPhase.ATTEMPT_PHASE_LEASED: "leased",
     pb.AttemptPhase.ATTEMPT_PHASE_STARTING: "starting",
@@ -73,6 +77,8 @@ class WorkerService(WorkerServiceServicer):
         self._leader = leader
         self._pushing = pushing
         self._leases = LeaseEncoder()
+        # Workers that have said hello and are not welcomed yet.
+        self._greetings = 0
 
     async def Connect(self, requests: Any, context: Context) -> None:  # type: ignore[override]
         first = await context.read()
@@ -82,10 +88,20 @@ class WorkerService(WorkerServiceServicer):
             raise InvalidError("the first message of a worker must be Hello")
         hello = first.hello
         _check_protocol(hello)
+        if self._greetings >= MOST_GREETINGS:
+            await self._shed(context)
+            return
         outbox = self._leader.outboxes.open()
         session_id = ""
+        self._greetings += 1
         try:
-            opened = await self._leader.submit(_open_session(hello, outbox.stream))
+            try:
+                opened = await self._leader.submit(_open_session(hello, outbox.stream))
+            except OverloadedError:
+                await self._shed(context)
+                return
+            finally:
+                self._greetings -= 1
             session_id = str(opened)
             reader = asyncio.create_task(
                 self._read(context, outbox, session_id), name="session reader"
@@ -101,6 +117,12 @@ class WorkerService(WorkerServiceServicer):
             self._leader.outboxes.close(outbox)
             if session_id:
                 self._tell_quietly(StreamClosed(session_id, outbox.stream))
+
+    async def _shed(self, context: Context) -> None:
+        """Send a worker away that comes when too many others do, to come back later."""
+        after = random.uniform(*_SHED)  # noqa: S311 - to spread them, not to hide
+        away = _go_away("too many workers come at once", after)
+        await context.write(pb.LeaderMessage(go_away=away))
 
     async def PushOutput(self, requests: Any, context: Context) -> None:  # type: ignore[override]
         await self._pushing.push(context)
