@@ -76,6 +76,10 @@ def gap(offset: int, length: int, reason: str = "limit") -> FollowOutputResponse
     )
 
 
+def lagged(offset: int) -> FollowOutputResponse:
+    return FollowOutputResponse(lagged=FollowOutputResponse.Lagged(offset=offset))
+
+
 def end(
     next_offset: int, state: str = "succeeded", *, complete: bool = True, **fields: Any
 ) -> FollowOutputResponse:

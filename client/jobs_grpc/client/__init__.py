@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     )
     from jobs_grpc.client.records.output import (
         Gap,
+        Lagged,
         OutputEnd,
         OutputPiece,
         OutputStream,
@@ -152,7 +153,13 @@ _HOME = {
         "Schedule",
         "ScheduleOwner",
     ),
-    "records.output": ("Gap", "OutputEnd", "OutputPiece", "OutputStream"),
+    "records.output": (
+        "Gap",
+        "Lagged",
+        "OutputEnd",
+        "OutputPiece",
+        "OutputStream",
+    ),
     "records.page": ("Page",),
     "records.pause": ("Pause", "PauseKind", "PauseMeanwhile", "PauseSubject"),
     "records.plan": (
@@ -204,6 +211,7 @@ __all__ = [
     "JobsError",
     "KeyChange",
     "KillReceipt",
+    "Lagged",
     "NotFound",
     "NotRunning",
     "NotSupported",

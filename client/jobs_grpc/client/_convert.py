@@ -37,7 +37,13 @@ from jobs_grpc.client.records.job import (
     Schedule,
     ScheduleOwner,
 )
-from jobs_grpc.client.records.output import Gap, OutputEnd, OutputPiece, OutputStream
+from jobs_grpc.client.records.output import (
+    Gap,
+    Lagged,
+    OutputEnd,
+    OutputPiece,
+    OutputStream,
+)
 from jobs_grpc.client.records.pause import (
     Pause,
     PauseKind,
@@ -373,7 +379,7 @@ def server_info(message: system_service_pb2.GetInfoResponse) -> ServerInfo:
 
 def output_event(
     message: execution_service_pb2.FollowOutputResponse,
-) -> OutputPiece | Gap | OutputEnd | None:
+) -> OutputPiece | Gap | Lagged | OutputEnd | None:
     """Return the event, or `None` for a kind that only a newer server knows."""
     match message.WhichOneof("event"):
         case "piece":
@@ -387,6 +393,8 @@ def output_event(
         case "gap":
             gap = message.gap
             return Gap(offset=gap.offset, length=gap.length, reason=gap.reason)
+        case "lagged":
+            return Lagged(offset=message.lagged.offset)
         case "end":
             return OutputEnd(
                 execution=execution(message.end.execution),

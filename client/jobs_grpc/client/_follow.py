@@ -24,14 +24,20 @@ from dataclasses import replace
 from jobs_grpc.client import _convert
 from jobs_grpc.client._errors import JobsError
 from jobs_grpc.client._transport import Transport
-from jobs_grpc.client.records.output import Gap, OutputEnd, OutputPiece, OutputStream
+from jobs_grpc.client.records.output import (
+    Gap,
+    Lagged,
+    OutputEnd,
+    OutputPiece,
+    OutputStream,
+)
 from jobs_grpc.v1 import execution_service_pb2 as pb
 from jobs_grpc.v1.execution_service_pb2_grpc import ExecutionServiceStub
 
 # What gRPC says about streams of servers that died, besides UNAVAILABLE.
 _BROKEN = frozenset({"UNKNOWN", "INTERNAL", "CANCELLED", "DEADLINE_EXCEEDED"})
 
-OutputEvent = OutputPiece | Gap | OutputEnd
+OutputEvent = OutputPiece | Gap | Lagged | OutputEnd
 
 
 class OutputFollower:
@@ -59,7 +65,7 @@ class OutputFollower:
         self._streams = [_convert.to_stream(stream) for stream in streams]
 
     async def events(self) -> AsyncGenerator[OutputEvent, None]:
-        """Yield pieces and gaps in order, then the end."""
+        """Yield pieces and gaps in order, where it lagged, then the end."""
         loop = asyncio.get_running_loop()
         backoff = self._transport.backoff()
         last_heard = loop.time()
@@ -99,6 +105,9 @@ class OutputFollower:
                 if isinstance(event, OutputEnd):
                     yield event
                     return
+                if isinstance(event, Lagged):
+                    yield event
+                    continue
                 fresh = None if event is None else self._fresh_part(event)
                 if fresh is not None:
                     yield fresh

@@ -796,27 +796,53 @@ class FollowOutputResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class Lagged(_message.Message):
+        """The follower read too slowly for what is sent live: from here on it is served from the
+        log, until it has caught up. Nothing is missing.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        OFFSET_FIELD_NUMBER: _builtins.int
+        offset: _builtins.int
+        """Of the next byte that it gets, or would get without a choice of streams."""
+        def __init__(
+            self,
+            *,
+            offset: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PIECE_FIELD_NUMBER: _builtins.int
     GAP_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    LAGGED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def piece(self) -> Global___OutputPiece: ...
     @_builtins.property
     def gap(self) -> Global___FollowOutputResponse.Gap: ...
     @_builtins.property
     def end(self) -> Global___FollowOutputResponse.End: ...
+    @_builtins.property
+    def lagged(self) -> Global___FollowOutputResponse.Lagged: ...
     def __init__(
         self,
         *,
         piece: Global___OutputPiece | None = ...,
         gap: Global___FollowOutputResponse.Gap | None = ...,
         end: Global___FollowOutputResponse.End | None = ...,
+        lagged: Global___FollowOutputResponse.Lagged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "event", b"event", "gap", b"gap", "piece", b"piece"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "event", b"event", "gap", b"gap", "lagged", b"lagged", "piece", b"piece"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "event", b"event", "gap", b"gap", "piece", b"piece"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "event", b"event", "gap", b"gap", "lagged", b"lagged", "piece", b"piece"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["piece", "gap", "end"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["piece", "gap", "end", "lagged"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

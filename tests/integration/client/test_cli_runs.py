@@ -24,6 +24,7 @@ from support.client_messages import (
     got,
     got_job,
     job,
+    lagged,
     piece,
     waited,
 )
@@ -180,6 +181,23 @@ def test_logs_of_an_execution_work_by_prefix() -> None:
         ended = jobs_grpc("logs", "-f", ID[:8], addr=server.address)
     assert (ended.code, ended.out) == (0, "x")
     assert server.requests[1].id == ID[:8]
+
+
+def test_logs_say_once_that_following_lagged_and_print_every_byte() -> None:
+    with FakeControlPlane() as server:
+        server.expect("ListExecutions", ListExecutionsResponse())
+        server.expect("GetExecution", got("succeeded"))
+        server.expect("GetExecution", got("succeeded"))
+        server.expect(
+            *("FollowOutput", piece(0, b"one\n"), lagged(4), piece(4, b"two\n")),
+            *(lagged(8), piece(8, b"three\n"), end(14)),
+        )
+        ended = jobs_grpc("logs", "-f", ID[:8], addr=server.address)
+    assert (ended.code, ended.out) == (0, "one\ntwo\nthree\n")
+    said = (
+        "following lagged behind; reading on from the log at byte 4, nothing is missing"
+    )
+    assert [one for one in ended.err.splitlines() if "lag" in one] == [said]
 
 
 def test_logs_of_a_job_that_never_ran_say_so() -> None:

@@ -13,6 +13,7 @@ from jobs_grpc.client import (
     ExecutionFailed,
     ExecutionState,
     Gap,
+    Lagged,
     NotFound,
     OutputEnd,
     OutputPiece,
@@ -20,7 +21,7 @@ from jobs_grpc.client import (
     Unavailable,
 )
 from jobs_grpc.runtime.backoff import Backoff
-from support.client_messages import ID, end, gap, got, piece, waited
+from support.client_messages import ID, end, gap, got, lagged, piece, waited
 from support.fake_control_plane import CUT, FakeControlPlane, refusal
 
 no_pause = partial(Backoff, initial=0.001, cap=0.001)
@@ -49,6 +50,23 @@ async def test_output_ends_by_itself_with_the_outcome() -> None:
     assert (first.stream, second.stream) == (OutputStream.STDOUT, OutputStream.STDERR)
     assert isinstance(last, OutputEnd)
     assert last.execution.state is ExecutionState.SUCCEEDED
+
+
+async def test_a_slow_follower_is_told_that_it_lagged_and_gets_everything() -> None:
+    with FakeControlPlane() as server:
+        server.expect("GetExecution", got())
+        server.expect("FollowOutput", piece(0, b"one"), lagged(3), CUT)
+        server.expect("FollowOutput", piece(3, b"two"), end(6))
+        events = await follow(server)
+    assert [type(one) for one in events] == [
+        OutputPiece,
+        Lagged,
+        OutputPiece,
+        OutputEnd,
+    ]
+    assert events[1] == Lagged(offset=3)
+    assert text(events) == b"onetwo"
+    assert server.requests[-1].from_offset == 3
 
 
 async def test_a_cut_stream_goes_on_where_it_broke() -> None:

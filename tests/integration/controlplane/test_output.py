@@ -14,6 +14,10 @@ from support.calls import Calls, refused
 from support.plane import Plane
 from support.scripted_worker import OutputPusher, ScriptedWorker
 
+CHUNK = bytes(range(256)) * 1_000
+# 25 MB; windows of gRPC hold some 4 MiB.
+CHUNKS = 100
+
 
 class Follower:
     """A follower that gathers what it is sent."""
@@ -32,7 +36,7 @@ class Follower:
                 self.data += message.piece.data
             elif kind == "gap":
                 self.gaps.append((message.gap.offset, message.gap.length))
-            else:
+            elif kind == "end":
                 self.end = message.end
 
     async def until(self, data: bytes) -> None:
@@ -100,6 +104,45 @@ async def test_output_is_read_from_an_offset_and_by_stream(calls: Calls) -> None
     errors = Follower(calls, id_, streams=[OutputStream.OUTPUT_STREAM_STDERR])
     await errors.ended()
     assert errors.data == b"err1"
+
+
+async def test_a_follower_that_does_not_read_is_told_that_it_lagged_and_misses_nothing(
+    calls: Calls,
+) -> None:
+    """More is written than fits into gRPC's windows and the follower's share of memory."""
+    id_ = await calls.run()
+    async with ScriptedWorker(calls) as worker:
+        lease = await worker.lease()
+        await worker.start(lease.fence)
+        output = OutputPusher(calls)
+        request = pb.FollowOutputRequest(execution_id=id_, follow=True)
+        messages = aiter(calls.executions.FollowOutput(request))
+        await output.push(lease, 0, CHUNK)
+        position = len((await anext(messages)).piece.data)
+        for number in range(1, CHUNKS):
+            await output.push(lease, number * len(CHUNK), CHUNK)
+        size = CHUNKS * len(CHUNK)
+        await worker.finish(lease.fence, output_bytes=size)
+        await output.close()
+        lagged_at = []
+        async with asyncio.timeout(20):
+            async for message in messages:
+                match message.WhichOneof("event"):
+                    case "lagged":
+                        lagged_at.append((message.lagged.offset, position))
+                    case "piece":
+                        assert message.piece.offset == position
+                        at = position % len(CHUNK)
+                        position += len(message.piece.data)
+                        expected = (CHUNK + CHUNK)[at:][
+                            : position - message.piece.offset
+                        ]
+                        assert message.piece.data == expected
+                    case _:
+                        assert message.end.log_complete
+    assert lagged_at
+    assert all(told == at < size for told, at in lagged_at)
+    assert position == size
 
 
 async def test_chunks_that_come_twice_or_too_early_are_answered_with_the_offset(

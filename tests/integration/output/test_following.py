@@ -11,10 +11,12 @@ from integration.output.rig import Rig, collect, cut_into, settle
 from jobs_grpc.controlplane.output import (
     AttemptEnd,
     End,
+    Follower,
     FollowersFullError,
     Gap,
     GapReason,
     HubSettings,
+    Lagged,
     LogKey,
     OutputArgumentError,
     OutputClosedError,
@@ -24,6 +26,25 @@ from jobs_grpc.controlplane.output import (
 from unit.output.stand import KEY, chunk, text_of
 
 DAY = 86_400_000_000
+# More than what is held for a follower.
+OVERFLOW = 300_000
+
+
+async def live(rig: Rig) -> Follower:
+    """Return a follower that has read ten bytes and lives from memory."""
+    follower = rig.follow()
+    waiting = asyncio.ensure_future(anext(follower))
+    await settle()
+    await rig.write(b"0123456789")
+    assert text_of([await waiting]) == b"0123456789"
+    return follower
+
+
+async def overflow(rig: Rig, offset: int) -> None:
+    """Store more than the follower's share of memory while it does not read."""
+    half = OVERFLOW // 2
+    await rig.write(bytes(half), offset)
+    await rig.write(bytes(half), offset + half)
 
 
 async def test_a_late_follower_sees_the_beginning_and_then_the_rest(
@@ -237,6 +258,53 @@ async def test_a_slow_follower_holds_little_and_is_served_from_the_log(
     assert most <= HubSettings().backlog_bytes
     assert bytes(received) + text_of(events) == data
     assert end.log_complete
+
+
+async def test_a_follower_that_lags_is_told_so_where_the_log_takes_over(
+    rig: Rig,
+) -> None:
+    follower = await live(rig)
+    await overflow(rig, follower.position)
+    rig.end(AttemptEnd(output_bytes=10 + OVERFLOW, final=True))
+    [told, *events], end = await collect(follower)
+    assert told == Lagged(offset=10)
+    assert text_of(events) == bytes(OVERFLOW)
+    assert not any(isinstance(one, Lagged) for one in events)
+    assert end == End(log_complete=True, next_offset=10 + OVERFLOW)
+
+
+async def test_a_follower_is_told_each_time_that_it_lags(rig: Rig) -> None:
+    follower = await live(rig)
+    told = []
+    for _ in range(2):
+        begin = follower.position
+        await overflow(rig, begin)
+        while follower.position < begin + OVERFLOW:
+            event = await anext(follower)
+            if isinstance(event, Lagged):
+                told.append((event.offset, begin))
+        # It has caught up, and takes what comes from memory again.
+        waiting = asyncio.ensure_future(anext(follower))
+        await settle()
+        while waiting.done():
+            waiting = asyncio.ensure_future(anext(follower))
+            await settle()
+        await rig.write(b"live", follower.position)
+        assert text_of([await waiting]) == b"live"
+    assert told == [(10, 10), (14 + OVERFLOW, 14 + OVERFLOW)]
+    await follower.aclose()
+
+
+async def test_who_comes_late_or_is_ahead_does_not_lag(rig: Rig) -> None:
+    late, ahead = rig.follow(), rig.follow(2 * OVERFLOW)
+    waiting = asyncio.ensure_future(anext(ahead))
+    await settle()
+    await overflow(rig, 0)
+    await overflow(rig, OVERFLOW)
+    rig.end(AttemptEnd(output_bytes=2 * OVERFLOW, final=True))
+    events, end = await collect(late)
+    assert {type(one) for one in events} == {Piece}
+    assert await waiting == end == End(log_complete=True, next_offset=2 * OVERFLOW)
 
 
 async def test_followers_that_keep_up_do_not_read_the_file(rig: Rig) -> None:

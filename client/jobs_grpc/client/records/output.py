@@ -39,6 +39,16 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lagged:
+    """This follower read too slowly for live output: from `offset` on it gets the log.
+
+    Nothing is missing; what follows is no longer live until it has caught up.
+    """
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputEnd:
     """The last word of an output stream: the execution as it is now."""
 

@@ -32,7 +32,7 @@ a worker reports with its result.
 | disk full, or an I/O error | the file is cut back, the lane fails, `Ingest.failure` is set; the worker comes back and sends again |
 | worker floods | its lane is held up, then gRPC's flow control, then its spool |
 | output beyond the job's limit | the first MiB and the end are kept; what is between is dropped as the end moves, its space given back, and a gap shown |
-| follower slow | it falls back from memory to the file; 256 KiB and one slice are held for it |
+| follower slow | it is told (`Lagged`) and falls back from memory to the file; 256 KiB and one slice are held for it |
 | follower comes late, or again | reads the file from its offset, then live |
 | leader changes | followers get `OutputClosedError` and go on by offset; workers send from the last acknowledgement |
 | worker never delivers the rest | after a grace without growth followers get the gap and an end that says so |
@@ -66,6 +66,7 @@ from jobs_grpc.controlplane.output.records import (
     FollowEvent,
     Gap,
     GapReason,
+    Lagged,
     LogKey,
     Piece,
     Stream,
@@ -91,6 +92,7 @@ __all__ = [
     "HubSettings",
     "Ingest",
     "IngestSettings",
+    "Lagged",
     "Lane",
     "LogKey",
     "Output",

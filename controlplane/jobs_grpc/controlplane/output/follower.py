@@ -7,8 +7,8 @@ what it gets. Two sources can serve it:
     log       the file, read in slices of 256 KiB
 
 While it keeps up it lives from the backlog and the file is not read. When the backlog is
-full, it is dropped as a whole, the follower is **behind**, and pieces pass it by; it reads
-the log until its position is the size of what is stored, and from that moment on (there is
+full, it is dropped as a whole, the follower is **behind**, and pieces pass it by; it is told
+so (`Lagged`) and reads the log until its position is the size of what is stored, and from that moment on (there is
 no await in between) it takes pieces again. So a follower that stops reading costs one
 backlog and one slice, however much is written, and bytes can neither be lost nor doubled:
 a piece that does not begin at the position is trimmed, or the log fills the hole.
@@ -29,6 +29,7 @@ from jobs_grpc.controlplane.output.records import (
     FollowEvent,
     Gap,
     GapReason,
+    Lagged,
     Piece,
     Stream,
 )
@@ -48,7 +49,7 @@ class FollowersHub(Protocol):
 
 
 class Follower:
-    """An async iterator over pieces and gaps that ends with one `End`.
+    """An async iterator over pieces, gaps and `Lagged` that ends with one `End`.
 
     Made by `Hub.follow`. Close it (`async with` does) if it is left before its end.
     """
@@ -77,6 +78,8 @@ class Follower:
         self._backlog: deque[Piece] = deque()
         self._backlog_bytes = 0
         self._is_behind = True
+        # Its backlog was dropped, and it has not been told yet.
+        self._has_lagged = False
         self._wants_briefing = True
         self._has_gap = False
         self._is_over = False
@@ -140,7 +143,7 @@ class Follower:
                 self._backlog.append(piece)
             if self._backlog_bytes > self._backlog_limit:
                 self._drop_backlog()
-                self._is_behind = True
+                self._is_behind = self._has_lagged = True
         self._wake.set()
 
     def nudge(self, *, briefing: bool = False) -> None:
@@ -171,6 +174,11 @@ class Follower:
             self._take(piece)
         elif self._stop_at is not None and self._position >= self._stop_at:
             self._finish()
+        elif self._has_lagged:
+            self._has_lagged = False
+            # One that waits for bytes still to come did not need what was dropped.
+            if self._position < self.watch.size:
+                self._ready.append(Lagged(offset=self._position))
         elif self._position < self.watch.size:
             for content in await self._hub.read(self.watch, self._position):
                 self._take(content)

@@ -139,6 +139,13 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lagged:
+    """The follower was too slow for memory: from `offset` on it is served from the log."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class End:
     """The last thing a follower gets.
 
@@ -151,7 +158,7 @@ class End:
 
 
 Content: TypeAlias = Piece | Gap
-FollowEvent: TypeAlias = Piece | Gap | End
+FollowEvent: TypeAlias = Piece | Gap | Lagged | End
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,15 @@ from jobs_grpc.controlplane.core.effects import (
 from jobs_grpc.controlplane.core.rows import ExecutionRow
 from jobs_grpc.controlplane.core.states import FINAL
 from jobs_grpc.controlplane.leader.waiters import Waiters
-from jobs_grpc.controlplane.output import AttemptEnd, End, Gap, Output, Piece, Stream
+from jobs_grpc.controlplane.output import (
+    AttemptEnd,
+    End,
+    Gap,
+    Lagged,
+    Output,
+    Piece,
+    Stream,
+)
 from jobs_grpc.controlplane.storage.store import Store
 from jobs_grpc.v1 import execution_service_pb2 as pb
 from jobs_grpc.v1.execution_pb2 import OutputStream
@@ -140,7 +148,11 @@ class Following:
         )
 
 
-def _message(event: Piece | Gap) -> pb.FollowOutputResponse:
+def _message(event: Piece | Gap | Lagged) -> pb.FollowOutputResponse:
+    if isinstance(event, Lagged):
+        return pb.FollowOutputResponse(
+            lagged=pb.FollowOutputResponse.Lagged(offset=event.offset)
+        )
     if isinstance(event, Gap):
         return pb.FollowOutputResponse(
             gap=pb.FollowOutputResponse.Gap(

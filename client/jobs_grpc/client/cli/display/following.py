@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from jobs_grpc.client.cli.display.moments import duration_text
 from jobs_grpc.client.cli.display.printing import note
-from jobs_grpc.client.records.output import Gap, OutputEnd, OutputPiece, OutputStream
+from jobs_grpc.client.records.output import (
+    Gap,
+    Lagged,
+    OutputEnd,
+    OutputPiece,
+    OutputStream,
+)
 
 if TYPE_CHECKING:
     from jobs_grpc.client._follow import OutputEvent
@@ -29,6 +35,7 @@ class OutputPrinter:
         self.next_offset = 0
         self._only = only
         self._timestamps = timestamps
+        self._has_lagged = False
         self._line_is_open: dict[OutputStream, bool] = {}
 
     async def print(self, events: AsyncIterator[OutputEvent]) -> OutputEnd | None:
@@ -41,9 +48,21 @@ class OutputPrinter:
                     sys.stdout.flush()
                     note(f"... {size_text(event.length)} missing ({event.reason}) ...")
                     self.next_offset = event.offset + event.length
+                case Lagged():
+                    self._say_that_it_lagged(event)
                 case OutputEnd():
                     return event
         return None
+
+    def _say_that_it_lagged(self, lagged: Lagged) -> None:
+        """Say it the first time only: a flood would have it say nothing else."""
+        if not self._has_lagged:
+            self._has_lagged = True
+            sys.stdout.flush()
+            note(
+                "following lagged behind; reading on from the log at byte"
+                f" {lagged.offset}, nothing is missing"
+            )
 
     def _print_piece(self, piece: OutputPiece) -> None:
         self.next_offset = piece.offset + len(piece.data)
