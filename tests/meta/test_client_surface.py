@@ -57,6 +57,7 @@ EXPORTED = {
     "ExecutionFailed", "ExecutionHandle",
     "ExecutionState", "Gap", "InvalidArgument", "Job", "JobStatistics", "JobsError",
     "KillReceipt", "NotFound", "NotRunning", "NotSupported", "OutputEnd", "OutputPiece",
+    "Lagged", "NotFound", "NotRunning", "NotSupported", "OutputEnd", "OutputPiece",
     "OutputStream", "Overloaded", "Page", "Pause", "PauseKind", "PauseMeanwhile",
     "PauseSubject", "PermissionDenied", "Queue", "QueueStatus",
     "Schedule", "ScheduleOwner", "ServerError", "ServerInfo", "SignalSent", "SkipReason", "Submission",
