@@ -37,13 +37,6 @@ from jobs_grpc.client.records.job import (
     Schedule,
     ScheduleOwner,
 )
-from jobs_grpc.client.records.output import (
-    Gap,
-    Lagged,
-    OutputEnd,
-    OutputPiece,
-    OutputStream,
-)
 from jobs_grpc.client.records.pause import (
     Pause,
     PauseKind,
@@ -87,7 +80,6 @@ _TRIGGERS = _words(Trigger, execution_pb2.Trigger.items())
 _WAIT_CAUSES = _words(WaitCause, execution_service_pb2.WaitCause.items())
 _BREAKER_STATES = _words(BreakerState, breaker_service_pb2.BreakerState.items())
 _BREAKER_KINDS = _words(BreakerKind, breaker_service_pb2.BreakerKind.items())
-_STREAMS = _words(OutputStream, execution_pb2.OutputStream.items())
 _APPLY_OUTCOMES = _words(ApplyOutcome, job_service_pb2.ApplyOutcome.items())
 _OWNERS = _words(ScheduleOwner, job_pb2.ScheduleOwner.items())
 _WORKER_STATES = _words(WorkerState, fleet_service_pb2.WorkerState.items())
@@ -118,10 +110,6 @@ def to_state(state: ExecutionState) -> execution_pb2.ExecutionState.ValueType:
 
 def to_trigger(trigger: Trigger) -> execution_pb2.Trigger.ValueType:
     return execution_pb2.Trigger.Value(f"TRIGGER_{trigger.value.upper()}")
-
-
-def to_stream(stream: OutputStream) -> execution_pb2.OutputStream.ValueType:
-    return execution_pb2.OutputStream.Value(f"OUTPUT_STREAM_{stream.value.upper()}")
 
 
 def execution(message: execution_pb2.Execution) -> Execution:
@@ -375,34 +363,6 @@ def server_info(message: system_service_pb2.GetInfoResponse) -> ServerInfo:
         active_executions=message.active_executions,
         timezone_data=message.timezone_data,
     )
-
-
-def output_event(
-    message: execution_service_pb2.FollowOutputResponse,
-) -> OutputPiece | Gap | Lagged | OutputEnd | None:
-    """Return the event, or `None` for a kind that only a newer server knows."""
-    match message.WhichOneof("event"):
-        case "piece":
-            piece = message.piece
-            return OutputPiece(
-                stream=_STREAMS.get(piece.stream, OutputStream.UNRECOGNIZED),
-                offset=piece.offset,
-                data=piece.data,
-                time=instant_of(piece, "time"),
-            )
-        case "gap":
-            gap = message.gap
-            return Gap(offset=gap.offset, length=gap.length, reason=gap.reason)
-        case "lagged":
-            return Lagged(offset=message.lagged.offset)
-        case "end":
-            return OutputEnd(
-                execution=execution(message.end.execution),
-                next_offset=message.end.next_offset,
-                log_complete=message.end.log_complete,
-            )
-        case _:
-            return None
 
 
 def _statistics(message: job_pb2.JobStatistics) -> JobStatistics:

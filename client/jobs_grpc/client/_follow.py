@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import replace
 
-from jobs_grpc.client import _convert
+from jobs_grpc.client import _convert_output
 from jobs_grpc.client._errors import JobsError
 from jobs_grpc.client._transport import Transport
 from jobs_grpc.client.records.output import (
@@ -62,7 +62,7 @@ class OutputFollower:
         self._offset = offset
         self._follow = follow
         self._incomplete_at = -1
-        self._streams = [_convert.to_stream(stream) for stream in streams]
+        self._streams = [_convert_output.to_stream(stream) for stream in streams]
 
     async def events(self) -> AsyncGenerator[OutputEvent, None]:
         """Yield pieces and gaps in order, where it lagged, then the end."""
@@ -101,7 +101,7 @@ class OutputFollower:
             self._transport.stream(self._stub.FollowOutput, request)
         ) as messages:
             async for message in messages:
-                event = _convert.output_event(message)
+                event = _convert_output.output_event(message)
                 if isinstance(event, OutputEnd):
                     yield event
                     return
