@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -112,6 +113,49 @@ def test_a_job_runs_after_another_one_and_never_in_a_circle(
     )
     assert "load -> report -> load" in refused.err
     assert data(system, "job", "get", "load")["schedules"] == []
+
+
+def test_a_workspace_runs_in_the_order_of_its_dependencies(system: Installed) -> None:
+    workspace = {
+        "name": "shop",
+        "jobs": [
+            {"name": "d", "command": "true", "depends_on": ["b", "c"]},
+            {"name": "b", "command": "true", "depends_on": "a"},
+            {"name": "c", "command": "true", "depends_on": "a"},
+            {"name": "a", "command": "true"},
+        ],
+    }
+    shop = ("--workspace", "shop")
+    cli(system, "apply", "-f", "-", stdin=json.dumps(workspace))
+    assert waits(system, "d") == ["b", "c"]
+    cli(system, "run", "b", "--wait", *shop)
+    assert waits(system, "d") == ["c"]
+    shown = cli(system, "job", "get", "d", *shop).out
+    assert re.search(r"Waits For:? +c$", shown, re.MULTILINE), shown
+    cli(system, "run", "a", "--wait", *shop)
+    (last,) = until(lambda: ended(system, "d"), "the last job")
+    # The second run of b waits for another one of c.
+    until(lambda: len(ended(system, "b")) == 2, "the second run of b")
+    (only,) = ended(system, "d")
+    assert (only["id"], only["trigger"]) == (last["id"], "event")
+    workspace["jobs"] = [{"name": "a", "command": "true", "depends_on": "d"}]
+    circle = cli(system, "apply", "-f", "-", stdin=json.dumps(workspace), code=7)
+    assert "circle: a -> " in circle.err
+    assert "-> d -> a" in circle.err
+    workspace["jobs"] = [{"name": "e", "command": "true", "depends_on": ["bb"]}]
+    unknown = cli(system, "apply", "-f", "-", stdin=json.dumps(workspace), code=7)
+    assert 'did you mean "b"?' in unknown.err
+
+
+def waits(system: Installed, job: str) -> list[str]:
+    (schedule,) = data(system, "job", "get", job, "--workspace", "shop")["schedules"]
+    found: list[str] = schedule["waits_for"]
+    return found
+
+
+def ended(system: Installed, job: str) -> list[dict[str, Any]]:
+    found = data(system, "execution", "list", "--job", job, "--workspace", "shop")
+    return [one for one in found["data"] if one["state"] == "succeeded"]
 
 
 async def edited(installed: Installed) -> list[dict[str, Any]]:

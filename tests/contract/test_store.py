@@ -23,7 +23,7 @@ from jobs_grpc.controlplane.core.rows import (
     RetryRow,
     RevisionRow,
 )
-from jobs_grpc.controlplane.core.schedule_rows import BackfillRow
+from jobs_grpc.controlplane.core.schedule_rows import BackfillRow, JoinRow
 from jobs_grpc.controlplane.storage.memory import MemoryStore
 from jobs_grpc.controlplane.storage.sqlite import SqliteStore
 from jobs_grpc.controlplane.storage.statements import ManyRows
@@ -963,6 +963,21 @@ async def test_failures_in_a_row_are_loaded_until_their_job_is_deleted(
     assert sorted(loaded) == [again, rows[1]]
     await store.commit(term, Changes(deleted_jobs=(1,)))
     assert (await store.load_active()).failure_streaks == (rows[1],)
+
+
+async def test_half_joins_are_loaded_until_they_are_over_or_their_job_is_deleted(
+    store: Store, term: int
+) -> None:
+    rows = (JoinRow(1, '{"a": "e1"}'), JoinRow(2, '{"b": "e2"}'), JoinRow(3, "{}"))
+    jobs = tuple(map(job_row, (1, 2, 3)))
+    await store.commit(term, Changes(jobs=jobs, joins=rows))
+    more = JoinRow(1, '{"a": "e1", "b": "e3"}')
+    await store.commit(term, Changes(joins=(more,)))
+    assert sorted((await store.load_active()).joins) == [more, rows[1]]
+    await store.commit(term, Changes(joins=(JoinRow(2, "{}"),)))
+    assert (await store.load_active()).joins == (more,)
+    await store.commit(term, Changes(deleted_jobs=(1,)))
+    assert (await store.load_active()).joins == ()
 
 
 async def test_history_is_not_loaded(store: Store, term: int) -> None:

@@ -209,6 +209,7 @@ def schedule(message: job_pb2.Schedule) -> Schedule:
         revision=message.revision,
         created_at=instant_of(message, "created_at"),
         updated_at=instant_of(message, "updated_at"),
+        waits_for=tuple(message.waits_for),
     )
 
 

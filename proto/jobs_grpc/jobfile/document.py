@@ -35,6 +35,7 @@ from jobs_grpc.jobfile.parameter import (
 from jobs_grpc.jobfile.part.body import body_complaints, implied_type
 from jobs_grpc.jobfile.part.breaker import Breaker
 from jobs_grpc.jobfile.part.complaint import Complaint, complaints, joined
+from jobs_grpc.jobfile.part.dependencies import SCHEDULE_NAME
 from jobs_grpc.jobfile.part.names import STANDALONE
 from jobs_grpc.jobfile.part.part import plain, stated
 from jobs_grpc.jobfile.part.quantity import microseconds, size_bytes
@@ -133,6 +134,8 @@ class JobDocument(JobKeys):
             values["delivery"] = None
         if self.schedule:
             found += self._settle_schedules(raw.get("schedule"))
+        if self.depends_on:
+            found += self._check_dependencies(raw.get("schedule"))
         size = len(self.canonical_json().encode()) if not found else 0
         if size > LARGEST_DOCUMENT:
             found.append(
@@ -171,6 +174,22 @@ class JobDocument(JobKeys):
             ]
         return found
 
+    def _check_dependencies(self, written: object) -> list[Complaint]:
+        found = []
+        if self.name in self.dependencies:
+            message = f"is the job itself: {self.name} -> {self.name}"
+            found.append(Complaint(("depends_on",), message))
+        for index, schedule in enumerate(self.schedules):
+            if schedule.name == SCHEDULE_NAME:
+                path = (*entry_path(written, index), "name")
+                message = "is what the schedule of the key depends_on is called"
+                found.append(Complaint(path, message))
+        _, faults = parameter_values(self.params, {})
+        for name, fault in faults.items():
+            message = f"starts runs without parameters, and {name} {fault}"
+            found.append(Complaint(("depends_on",), message))
+        return found
+
     def _merge_tags(self) -> list[Complaint]:
         found = [
             Complaint(("tags",), f'"{tag}" is also a label with another value')
@@ -197,6 +216,12 @@ class JobDocument(JobKeys):
         """The circuit breakers that runs of the job have to pass."""
         assert isinstance(self.breaker, tuple)
         return self.breaker
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """The jobs of the workspace after whose success the job runs."""
+        assert isinstance(self.depends_on, tuple)
+        return self.depends_on
 
     @property
     def timeout_us(self) -> int:
@@ -265,6 +290,8 @@ class JobDocument(JobKeys):
         if self.schedule:
             one = len(self.schedule) == 1
             form["schedule"] = plain(self.schedule[0] if one else self.schedule)
+        if len(self.dependencies) == 1:
+            form["depends_on"] = self.dependencies[0]
         if len(self.breakers) == 1:
             form["breaker"] = plain(self.breakers[0])
         return form

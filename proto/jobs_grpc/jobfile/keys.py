@@ -15,6 +15,7 @@ from jobs_grpc.jobfile.part.body import TYPES
 from jobs_grpc.jobfile.part.breaker import Breakers
 from jobs_grpc.jobfile.part.complaint import complain
 from jobs_grpc.jobfile.part.concurrency import Concurrency
+from jobs_grpc.jobfile.part.dependencies import Dependencies
 from jobs_grpc.jobfile.part.fallback import Fallback
 from jobs_grpc.jobfile.part.names import (
     DEFAULT_NAMESPACE,
@@ -221,6 +222,16 @@ class JobKeys(BaseModel):
                 'When the job is due: a cron expression, "every 30m", an object such as '
                 "{cron: ..., timezone: ...}, or a list of these, which are united. "
                 "Default: never; the job is started by hand."
+            )
+        ),
+    ] = ()
+    depends_on: Annotated[
+        Dependencies,
+        Field(
+            description=(
+                "The job also runs once all of these have succeeded since it last did "
+                "for them: names of jobs of the same workspace, [extract, load], or "
+                "one. Default: none."
             )
         ),
     ] = ()

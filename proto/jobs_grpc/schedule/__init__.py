@@ -30,6 +30,7 @@ from jobs_grpc.schedule.interval import (
     every_rule,
 )
 from jobs_grpc.schedule.jitter import jitter_delay
+from jobs_grpc.schedule.join import JoinRule, join_rule
 from jobs_grpc.schedule.limits import Blackout
 from jobs_grpc.schedule.rule import Rule, next_times
 from jobs_grpc.schedule.spec import ParsedSchedule, parse_schedule
@@ -45,6 +46,7 @@ __all__ = [
     "ClockRule",
     "EventRule",
     "EveryRule",
+    "JoinRule",
     "ParsedSchedule",
     "Rule",
     "RuleError",
@@ -57,6 +59,7 @@ __all__ = [
     "format_duration",
     "format_instant",
     "jitter_delay",
+    "join_rule",
     "next_times",
     "parse_duration",
     "parse_instant",

@@ -219,6 +219,7 @@ class Schedule(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     rule: _builtins.str
@@ -249,6 +250,10 @@ class Schedule(_message.Message):
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def waits_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of `depends_on`: the jobs that have yet to succeed before it is due."""
+
     def __init__(
         self,
         *,
@@ -269,10 +274,11 @@ class Schedule(_message.Message):
         revision: _builtins.int = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        waits_for: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "disabled_until", b"disabled_until", "next_due_at", b"next_due_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "disabled_reason", b"disabled_reason", "disabled_until", b"disabled_until", "enabled", b"enabled", "entry_json", b"entry_json", "id", b"id", "job", b"job", "name", b"name", "namespace", b"namespace", "next_due_at", b"next_due_at", "owner", b"owner", "params", b"params", "revision", b"revision", "rule", b"rule", "timezone", b"timezone", "updated_at", b"updated_at", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "disabled_reason", b"disabled_reason", "disabled_until", b"disabled_until", "enabled", b"enabled", "entry_json", b"entry_json", "id", b"id", "job", b"job", "name", b"name", "namespace", b"namespace", "next_due_at", b"next_due_at", "owner", b"owner", "params", b"params", "revision", b"revision", "rule", b"rule", "timezone", b"timezone", "updated_at", b"updated_at", "waits_for", b"waits_for", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

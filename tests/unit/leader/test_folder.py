@@ -70,6 +70,23 @@ async def test_a_job_goes_with_its_file_or_its_place_in_it(
     assert names(reign) == {"b"}
 
 
+async def test_dependants_need_not_come_after_what_they_depend_on(
+    reign: Reign,
+    folder: JobsFolder,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write(tmp_path / "a.yaml", job("a", depends_on="b"))
+    write(tmp_path / "b.yaml", job("b", depends_on=["c"]))
+    write(tmp_path / "c.yaml", job("c"))
+    write(tmp_path / "d.yaml", job("d", depends_on="cc"))
+    assert await folder.run_once() == Pass(applied=3)
+    assert names(reign) == {"a", "b", "c"}
+    (told,) = [one.message for one in caplog.records if one.levelname == "WARNING"]
+    assert 'd.yaml: job "d" depends on "cc"' in told
+    assert 'did you mean "c"?' in told
+
+
 async def test_a_broken_file_is_told_and_keeps_its_jobs(
     reign: Reign,
     folder: JobsFolder,

@@ -166,7 +166,7 @@ def test_a_key_of_the_file_is_what_the_core_runs_by(
 
 def test_every_key_that_is_supported_is_converted() -> None:
     tried = {name for keys, _, _ in CONVERSIONS for name in keys}
-    schedules = {"schedule", "timezone", "calendars"}  # below
+    schedules = {"schedule", "depends_on", "timezone", "calendars"}  # below
     pending = {
         name
         for name, field in JobKeys.model_fields.items()
@@ -182,6 +182,17 @@ def test_a_spec_comes_back_from_the_stored_document_as_it_was() -> None:
         assert document_from_json(made.document_json) == document(
             **keys, schedule=["*/5 * * * *", {"name": "x", "every": "1h"}]
         )
+
+
+def test_dependencies_are_a_schedule_of_their_own() -> None:
+    made = spec(depends_on=["b", "a"], schedule="@hourly")
+    _, join = made.schedules
+    assert (join.name, join.rule.canonical) == ("depends_on", "after a, b")
+    assert join.rule.next_after(0) is None
+    assert list(join.rule.between(0, 10**18)) == []
+    assert spec(depends_on=["a", "b"], schedule="@hourly") == made
+    assert spec_from_json(made.document_json) == made
+    assert '"depends_on":"a"' in spec(depends_on=["a"]).document_json
 
 
 def test_what_is_stored_is_the_canonical_document() -> None:

@@ -75,6 +75,8 @@ class Schedule:
     revision: int = 0
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    # Of `depends_on`: the jobs that have yet to succeed before it is due.
+    waits_for: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -95,6 +97,7 @@ class Schedule:
             "entry": json.loads(self.entry_json) if self.entry_json else None,
             "created_at": instant_text(self.created_at),
             "updated_at": instant_text(self.updated_at),
+            "waits_for": list(self.waits_for),
         }
 
 

@@ -6,7 +6,7 @@ other: skipped, with the reason.
 
 from __future__ import annotations
 
-from jobs_grpc.schedule import AfterEndRule, AtRule, EventRule
+from jobs_grpc.schedule import AfterEndRule, AtRule, EventRule, JoinRule
 
 from .draft import Draft
 from .errors import InvalidError
@@ -47,7 +47,7 @@ def check_future(
     One that is known already may have come to its end.
     """
     is_known = known is not None and known.spec.rule == spec.rule
-    if is_known or isinstance(spec.rule, AfterEndRule | EventRule):
+    if is_known or isinstance(spec.rule, AfterEndRule | EventRule | JoinRule):
         return
     if spec.rule.next_after(now) is None:
         why = (

@@ -23,6 +23,7 @@ from .errors import (
 from .events import check_apply, check_put
 from .inputs import Applied, ApplyJobs, DeleteJob, SetJobEnabled
 from .job import STANDALONE, JobKey, JobSpec, ScheduleSpec
+from .joins import check_known, prune
 from .live import Job, Live, Schedule
 from .rows import RevisionRow
 from .schedule_object import ScheduleObject
@@ -75,6 +76,7 @@ class Definitions:
         draft.deleted_jobs.append(job.job_id)
         draft.jobs.pop(job.job_id, None)
         draft.statistics.pop(job.job_id, None)
+        draft.joins.pop(job.job_id, None)
         draft.facts.append(JobDeleted(request.key))
 
     def set_enabled(self, draft: Draft, request: SetJobEnabled) -> None:
@@ -107,6 +109,7 @@ class Definitions:
             except RefusedError as error:
                 error.message = f"job {job_name(spec.key)}: {error.message}"
                 raise
+        check_known(self._live, specs)
         check_apply(self._live, specs)
 
     def check_circle(self, key: JobKey, spec: ScheduleSpec) -> None:
@@ -160,6 +163,7 @@ class Definitions:
         job.source = source
         draft.jobs[job.job_id] = job.row()
         self._align_schedules(draft, job)
+        prune(draft, job)
         if applied.outcome != "unchanged":
             draft.revisions.append(
                 RevisionRow(job.job_id, job.revision, spec.document_json, draft.now)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .effects import Fact, Message
 from .execution import Execution, Result
 from .fleet_rows import BreakerRow, OrderRow
+from .joins import row as join_row
 from .rows import (
     AttemptRow,
     Changes,
@@ -85,6 +86,8 @@ class Draft:
     extended: dict[tuple[str, int], ExtendedRow] = field(default_factory=dict)
     pauses: dict[str, PauseRow] = field(default_factory=dict)
     failure_streaks: dict[int, FailureStreakRow] = field(default_factory=dict)
+    # Jobs whose dependencies have moved; written as they stand at the end.
+    joins: dict[int, Job] = field(default_factory=dict)
     # (job id, due time) of what was started, for jobs of several schedules.
     due_started: set[tuple[int, int]] = field(default_factory=set)
     created: dict[int, Execution] = field(default_factory=dict)
@@ -181,6 +184,7 @@ class Draft:
             extended=tuple(self.extended.values()),
             pauses=tuple(self.pauses.values()),
             failure_streaks=tuple(self.failure_streaks.values()),
+            joins=tuple(map(join_row, self.joins.values())),
             created=tuple(one.created_row() for one in self.created.values()),
             moved=tuple(one.moved_row() for one in self.moved.values()),
             ended=tuple(self.ended.values()),

@@ -1,4 +1,4 @@
-"""Schedules that are due when another job's execution ends.
+"""Schedules that are due when other jobs' executions end.
 
 Decided in the step, and so in the commit, that ends the execution, with the same rules as
 any due time: switched off, paused, overlapping, exhausted. Its record has the instant of
@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from jobs_grpc.schedule import EventRule
+from jobs_grpc.schedule import EventRule, JoinRule
 
 from .draft import Draft
 from .effects import ExecutionFinished
 from .errors import InvalidError
 from .job import JobKey, JobSpec, ScheduleSpec
+from .joins import arrive
 from .live import Live, Schedule
 from .states import FAILURES, State
 
@@ -43,18 +44,15 @@ class Listeners:
         return bool(self._of_job)
 
     def add(self, schedule: Schedule) -> None:
-        cause = cause_of(schedule.job.spec.key, schedule.spec)
-        if cause is not None:
+        for cause in causes_of(schedule.job.spec.key, schedule.spec):
             self._of_job.setdefault(cause, {})[schedule.spec.id] = schedule
 
     def remove(self, schedule: Schedule) -> None:
-        cause = cause_of(schedule.job.spec.key, schedule.spec)
-        if cause is None:
-            return
-        listeners = self._of_job[cause]
-        del listeners[schedule.spec.id]
-        if not listeners:
-            del self._of_job[cause]
+        for cause in causes_of(schedule.job.spec.key, schedule.spec):
+            listeners = self._of_job[cause]
+            del listeners[schedule.spec.id]
+            if not listeners:
+                del self._of_job[cause]
 
     def follow(self, draft: Draft, decider: Decider) -> bool:
         """Decide what the ends of this step cause; say whether there was anything."""
@@ -63,17 +61,23 @@ class Listeners:
         for fact in draft.facts[first : draft.heard]:
             if type(fact) is not ExecutionFinished or not fact.execution.job_id:
                 continue
-            for schedule in self._hearing(fact):
+            for schedule in self._hearing(draft, fact):
                 decider.decide_event(draft, schedule, fact.execution)
                 caused = True
         return caused
 
-    def _hearing(self, fact: ExecutionFinished) -> Iterator[Schedule]:
+    def _hearing(self, draft: Draft, fact: ExecutionFinished) -> Iterator[Schedule]:
         listeners = self._of_job.get(fact.execution.spec.key)
         for schedule in tuple(listeners.values()) if listeners else ():
             rule = schedule.spec.rule
-            assert isinstance(rule, EventRule)
-            if _is_event(rule.event, fact):
+            if isinstance(rule, JoinRule):
+                is_due = fact.state is State.SUCCEEDED and arrive(
+                    draft, schedule, fact.execution
+                )
+            else:
+                assert isinstance(rule, EventRule)
+                is_due = _is_event(rule.event, fact)
+            if is_due:
                 yield schedule
 
 
@@ -86,13 +90,15 @@ def _is_event(event: str, fact: ExecutionFinished) -> bool:
     return event == "job.finished" or fact.state in FAILURES
 
 
-def cause_of(listener: JobKey, spec: ScheduleSpec) -> JobKey | None:
-    """Return the job whose events a schedule waits for; `None` for one that has times."""
+def causes_of(listener: JobKey, spec: ScheduleSpec) -> tuple[JobKey, ...]:
+    """Return the jobs whose ends a schedule waits for; none for one that has times."""
     rule = spec.rule
-    if not isinstance(rule, EventRule):
-        return None
     namespace, workspace, _ = listener
-    return namespace, rule.workspace or workspace, rule.job
+    if isinstance(rule, JoinRule):
+        return tuple((namespace, workspace, job) for job in rule.jobs)
+    if not isinstance(rule, EventRule):
+        return ()
+    return ((namespace, rule.workspace or workspace, rule.job),)
 
 
 def check_circles(live: Live, changed: Mapping[JobKey, Iterable[ScheduleSpec]]) -> None:
@@ -107,9 +113,7 @@ def check_circles(live: Live, changed: Mapping[JobKey, Iterable[ScheduleSpec]]) 
             job = live.jobs.get(key)
             schedules = (one.spec for one in job.schedules.values()) if job else ()
         for spec in schedules:
-            cause = cause_of(key, spec)
-            if cause is not None:
-                yield cause
+            yield from causes_of(key, spec)
 
     for start in changed:
         seen: set[JobKey] = set()
@@ -127,7 +131,7 @@ def check_circles(live: Live, changed: Mapping[JobKey, Iterable[ScheduleSpec]]) 
                 circle = " -> ".join(names)
                 raise InvalidError(
                     f"jobs would cause each other in a circle: {circle}",
-                    hint="take one of the event schedules away",
+                    hint="take one of their event schedules, or of their depends_on, away",
                     field="schedule",
                 )
             if key not in seen:
@@ -146,15 +150,15 @@ def check_apply(live: Live, specs: Iterable[JobSpec]) -> None:
             if not one.is_of_document
         ]
         schedules = (*spec.schedules, *own)
-        if job is not None or any(cause_of(spec.key, one) for one in schedules):
+        if job is not None or any(causes_of(spec.key, one) for one in schedules):
             changed[spec.key] = schedules
-    if any(cause_of(key, one) for key, all_ in changed.items() for one in all_):
+    if any(causes_of(key, one) for key, all_ in changed.items() for one in all_):
         check_circles(live, changed)
 
 
 def check_put(live: Live, key: JobKey, spec: ScheduleSpec) -> None:
     """Refuse a single schedule that would close a circle."""
-    if cause_of(key, spec) is not None:
+    if causes_of(key, spec):
         job = live.jobs[key]
         others = [one.spec for one in job.schedules.values() if one.spec.id != spec.id]
         check_circles(live, {key: (*others, spec)})

@@ -66,6 +66,8 @@ class Job:
     last_state: str = ""
     # Counted where the job is to be paused after so many.
     failures_in_a_row: int = 0
+    # Who has succeeded of those it depends on, with which execution; see `joins`.
+    arrived: dict[str, str] | None = None
     # The due time last started, so that two rules naming one instant start one run.
     last_due_started: int | None = None
 

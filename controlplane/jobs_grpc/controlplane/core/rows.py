@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .fleet_rows import BreakerRow, OrderRow
-from .schedule_rows import BackfillRow, BackfillStartRow, ScheduleObjectRow
+from .schedule_rows import BackfillRow, BackfillStartRow, JoinRow, ScheduleObjectRow
 
 
 class JobRow(NamedTuple):
@@ -331,6 +331,7 @@ class Changes:
     extended: tuple[ExtendedRow, ...] = ()
     pauses: tuple[PauseRow, ...] = ()
     failure_streaks: tuple[FailureStreakRow, ...] = ()
+    joins: tuple[JoinRow, ...] = ()
     # (schedule id, due time) of what is old enough to be forgotten.
     deleted_decisions: tuple[tuple[str, int], ...] = ()
     # Pauses that ended before this instant are forgotten.
@@ -430,6 +431,7 @@ class ActiveState:
     # Those in force.
     pauses: tuple[PauseRow, ...] = ()
     failure_streaks: tuple[FailureStreakRow, ...] = ()
+    joins: tuple[JoinRow, ...] = ()
     # (job id, revision) to document, for executions of older revisions.
     documents: dict[tuple[int, int], str] = field(default_factory=dict)
     queues: tuple[QueueRow, ...] = ()

@@ -58,3 +58,11 @@ class BackfillStartRow(NamedTuple):
     due_at: int
     backfill_id: str
     execution_id: str
+
+
+class JoinRow(NamedTuple):
+    """Who has succeeded of the jobs that one depends on; see `joins`."""
+
+    job_id: int
+    # {name: execution id}; a row without any is as good as none.
+    arrived_json: str

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jobs_grpc.schedule import AfterEndRule, EventRule, Rule
+from jobs_grpc.schedule import AfterEndRule, EventRule, JoinRule, Rule
 
 from .alarms import Alarms
 from .events import Listeners
@@ -52,7 +52,7 @@ class Timeline:
         group.schedules[schedule.spec.id] = schedule
         if isinstance(rule, AfterEndRule):
             self.alarms.watch(schedule)
-        elif isinstance(rule, EventRule):
+        elif isinstance(rule, EventRule | JoinRule):
             self.listeners.add(schedule)
 
     def remove(self, schedule: Schedule) -> None:
@@ -61,7 +61,7 @@ class Timeline:
         group = self._groups[rule]
         del group.schedules[schedule.spec.id]
         self.alarms.forget(schedule)
-        if isinstance(rule, EventRule):
+        if isinstance(rule, EventRule | JoinRule):
             self.listeners.remove(schedule)
         if not group.schedules:
             # Its heap entry is dropped when it comes up.

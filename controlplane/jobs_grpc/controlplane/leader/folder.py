@@ -129,16 +129,25 @@ class JobsFolder:
         return changed
 
     async def _apply_batch(self, batch: list[tuple[JobSpec, str]]) -> int:
-        try:
+        with suppress(RefusedError):
             return await self._submit(batch)
-        except RefusedError as error:
-            if len(batch) == 1:
-                log.warning("%s: %s", batch[0][1].removeprefix(_SOURCE), error.message)
-                return 0
         # One job that is refused must not keep the others out.
         changed = 0
-        for one in batch:
-            changed += await self._apply_batch([one])
+        refused: dict[str, str] = {}
+        while batch:
+            left = []
+            for one in batch:
+                try:
+                    changed += await self._submit([one])
+                except RefusedError as error:
+                    left.append(one)
+                    refused[one[0].name] = error.message
+            # What depends on a job that came after it may stand now.
+            if len(left) == len(batch):
+                break
+            batch = left
+        for spec, source in batch:
+            log.warning("%s: %s", source.removeprefix(_SOURCE), refused[spec.name])
         return changed
 
     async def _submit(self, batch: list[tuple[JobSpec, str]]) -> int:

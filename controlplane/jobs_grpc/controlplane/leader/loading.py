@@ -61,6 +61,7 @@ def build_core(
         objects[row_of_object.job_id].append(row_of_object)
     statistics = {row.job_id: row for row in state.statistics}
     streaks = {row.job_id: row.failures for row in state.failure_streaks}
+    joins = {row.job_id: json.loads(row.arrived_json) for row in state.joins}
     specs: dict[tuple[int, int], JobSpec] = {}
     for row in state.jobs:
         try:
@@ -73,6 +74,7 @@ def build_core(
         specs[(row.job_id, row.revision)] = spec
         job = _job(row, spec, statistics.get(row.job_id))
         job.failures_in_a_row = streaks.get(row.job_id, 0)
+        job.arrived = joins.get(row.job_id)
         made = _objects(objects.get(row.job_id, ()), spec)
         core.restore_job(job, cursors[row.job_id], now, made, counts)
     holds = {row.seq: Hold(row.reason, row.subject, row.since) for row in state.holds}

@@ -23,8 +23,10 @@ from jobs_grpc.controlplane.core.job import (
 from jobs_grpc.controlplane.core.retrying import Backoff, RetryPolicy
 from jobs_grpc.jobfile import JobDocument
 from jobs_grpc.jobfile.part.breaker import Breaker
+from jobs_grpc.jobfile.part.dependencies import SCHEDULE_NAME
 from jobs_grpc.schedule import (
     ParsedSchedule,
+    join_rule,
     parse_duration,
     parse_schedule,
     read_calendars,
@@ -190,6 +192,15 @@ def _schedules_of(document: JobDocument) -> tuple[ScheduleSpec, ...]:
         id_ = schedule_id(key, parsed.name or rule_identity(rule))
         # The same rule given twice is one rule.
         found.setdefault(id_, _schedule_spec(parsed, id_))
+    if document.dependencies:
+        id_ = schedule_id(key, SCHEDULE_NAME)
+        found[id_] = ScheduleSpec(
+            id=id_,
+            name=SCHEDULE_NAME,
+            rule=join_rule(document.dependencies),
+            params={},
+            enabled=True,
+        )
     return tuple(found.values())
 
 

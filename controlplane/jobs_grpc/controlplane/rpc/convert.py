@@ -16,6 +16,7 @@ from jobs_grpc.controlplane.core.job import (
     JobSpec,
     text_of,
 )
+from jobs_grpc.controlplane.core.joins import waits_for
 from jobs_grpc.controlplane.core.live import Schedule
 from jobs_grpc.controlplane.core.rows import (
     DecisionRow,
@@ -173,6 +174,7 @@ def schedule(one: Schedule, *, now: int) -> job_pb2.Schedule:
         revision=said.revision if said else 0,
         created_at=_instant(said.created_at if said else job.created_at),
         updated_at=_instant(said.updated_at if said else job.updated_at),
+        waits_for=waits_for(one),
     )
 
 

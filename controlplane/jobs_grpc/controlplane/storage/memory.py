@@ -119,6 +119,7 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
             executions=tuple(sorted(active)),
             pauses=self._pauses_in_force(),
             failure_streaks=tuple(self._failure_streaks.values()),
+            joins=self._half_joins(),
             retries=tuple(
                 self._retries[row.seq]
                 for row in active
@@ -313,6 +314,7 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
             self._jobs.pop(job_id, None)
             self._statistics.pop(job_id, None)
             self._failure_streaks.pop(job_id, None)
+            self._joins.pop(job_id, None)
         for job in changes.jobs:
             self._jobs[job.job_id] = job
         for one in changes.revisions:

@@ -10,6 +10,7 @@ from jobs_grpc.controlplane.core.rows import (
     FailureStreakRow,
     PauseRow,
 )
+from jobs_grpc.controlplane.core.schedule_rows import JoinRow
 
 from .store import DecisionFilter, PauseFilter
 
@@ -21,6 +22,7 @@ class MemoryDecisions:
         self._decisions: dict[tuple[str, int], DecisionRow] = {}
         self._pauses: dict[str, PauseRow] = {}
         self._failure_streaks: dict[int, FailureStreakRow] = {}
+        self._joins: dict[int, JoinRow] = {}
 
     async def decisions(
         self, wanted: DecisionFilter, limit: int
@@ -79,7 +81,11 @@ class MemoryDecisions:
         in_force = (row for row in self._pauses.values() if row.ended_at is None)
         return tuple(sorted(in_force, key=_pause_order))
 
+    def _half_joins(self) -> tuple[JoinRow, ...]:
+        return tuple(row for row in self._joins.values() if row.arrived_json != "{}")
+
     def _write_decisions(self, changes: Changes) -> None:
+        self._joins.update((row.job_id, row) for row in changes.joins)
         for forgotten in changes.deleted_decisions:
             self._decisions.pop(forgotten, None)
         if (before := changes.forget_pauses_before) is not None:

@@ -252,6 +252,7 @@ def _show(one: Job) -> None:
             *_pause_fields(one),
             ("Schedule", all_rules(one) or "-"),
             ("Next Run", clock_text(one.next_run_at)),
+            *_waiting_fields(one),
             ("Revision", str(one.revision)),
             ("Source", one.source or "-"),
             ("Created", clock_text(one.created_at)),
@@ -276,6 +277,11 @@ def _pause_fields(one: Job) -> list[tuple[str, str]]:
     until = f" until {clock_text(pause.until)}" if pause.until else ""
     note = f": {pause.note}" if pause.note else ""
     return [("Paused", f"{pause.subject}{until} by {pause.who}{note}")]
+
+
+def _waiting_fields(one: Job) -> list[tuple[str, str]]:
+    names = [name for schedule in one.schedules for name in schedule.waits_for]
+    return [("Waits For", ", ".join(names))] if names else []
 
 
 def _label(label: tuple[str, Any]) -> str:

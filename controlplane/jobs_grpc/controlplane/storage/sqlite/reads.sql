@@ -101,6 +101,9 @@ order by since, pause_id;
 -- name: active_failure_streaks
 select job_id, failures from failure_streaks;
 
+-- name: active_joins
+select job_id, arrived_json from joins where arrived_json <> '{}';
+
 -- name: pause
 select
     pause_id, kind, namespace, workspace, job, schedule_id, queue, note, who, since,

@@ -34,7 +34,11 @@ from jobs_grpc.controlplane.core.rows import (
     StatisticsRow,
     WorkerRow,
 )
-from jobs_grpc.controlplane.core.schedule_rows import BackfillRow, ScheduleObjectRow
+from jobs_grpc.controlplane.core.schedule_rows import (
+    BackfillRow,
+    JoinRow,
+    ScheduleObjectRow,
+)
 from jobs_grpc.controlplane.core.states import FINAL
 from jobs_grpc.controlplane.storage.store import (
     DeadLetterFilter,
@@ -117,6 +121,7 @@ class SqliteStore:
                 map(FailureStreakRow._make, await fetch("active_failure_streaks"))
             ),
             orders=tuple(map(OrderRow._make, await fetch("orders"))),
+            joins=tuple(map(JoinRow._make, await fetch("active_joins"))),
             breakers=tuple(map(BreakerRow._make, await fetch("active_breakers"))),
             holds=tuple(map(HoldRow._make, await fetch("active_holds"))),
             retries=tuple(map(RetryRow._make, await fetch("active_retries"))),

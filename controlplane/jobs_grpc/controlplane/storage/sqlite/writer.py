@@ -62,6 +62,7 @@ _MANY: Final = frozenset(
         "extended",
         "pauses",
         "failure_streaks",
+        "joins",
         "cursors",
         "statistics",
         "queues",
@@ -163,6 +164,7 @@ class Writer:
             ("deleted_jobs", changes.deleted_jobs),
             ("deleted_statistics", changes.deleted_jobs),
             ("deleted_failure_streaks", changes.deleted_jobs),
+            ("deleted_joins", changes.deleted_jobs),
             ("deleted_holds", changes.deleted_holds),
             ("deleted_dead_letters", changes.deleted_dead_letters),
         ):
@@ -196,6 +198,7 @@ class Writer:
             ("extended", changes.extended),
             ("pauses", changes.pauses),
             ("failure_streaks", changes.failure_streaks),
+            ("joins", changes.joins),
             ("cursors", changes.cursors),
             ("statistics", changes.statistics),
             ("queues", changes.queues),

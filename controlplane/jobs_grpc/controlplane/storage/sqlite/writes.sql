@@ -142,6 +142,13 @@ on conflict (job_id) do update set failures = excluded.failures;
 -- name: deleted_failure_streaks
 delete from failure_streaks where job_id = $1;
 
+-- name: joins
+insert into joins (job_id, arrived_json) values ($1, $2)
+on conflict (job_id) do update set arrived_json = excluded.arrived_json;
+
+-- name: deleted_joins
+delete from joins where job_id = $1;
+
 -- name: created
 insert into executions (
     seq, id, namespace, workspace, job, job_id, revision, type, "trigger", queue,
