@@ -31,6 +31,8 @@ def documents(system: System) -> list[dict[str, Any]]:
         },
         "environment": environment,
         "cancel": {"grace": "1s"},
+        # Workers are lost on purpose here.
+        "quarantine": False,
     }
     found: list[dict[str, Any]] = [
         {"name": "once", **work},
@@ -39,6 +41,7 @@ def documents(system: System) -> list[dict[str, Any]]:
             "name": "function",
             "function": "witnessed",
             "idempotent": True,
+            "quarantine": False,
             "params": {"witness": {"type": "string", "default": str(system.witness)}},
         },
     ]
@@ -46,7 +49,7 @@ def documents(system: System) -> list[dict[str, Any]]:
         tick = {"name": f"tick-{every}", "schedule": f"*/{every} * * * * *", **work}
         found.append(tick)
     for name in system.workers:
-        probe = {"name": f"probe-{name}", "command": ["/bin/true"]}
+        probe = {"name": f"probe-{name}", "command": ["/bin/true"], "quarantine": False}
         found.append({**probe, "targets": {"selector": {"host": name}}})
         long = {"name": f"long-{name}", "timeout": "10m", **work}
         found.append({**long, "targets": {"selector": {"host": name}}})

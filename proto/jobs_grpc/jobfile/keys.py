@@ -37,6 +37,7 @@ from jobs_grpc.jobfile.part.pending import (
 )
 from jobs_grpc.jobfile.part.policy import Cancel, CatchUp, Limits, Overlap
 from jobs_grpc.jobfile.part.quantity import PositiveDuration
+from jobs_grpc.jobfile.part.quarantine import Quarantine
 from jobs_grpc.jobfile.part.retry import Retry
 from jobs_grpc.jobfile.part.target import ANYWHERE, Targets
 from jobs_grpc.jobfile.part.text import (
@@ -355,6 +356,16 @@ class JobKeys(BaseModel):
             )
         ),
     ] = False
+    quarantine: Annotated[
+        Quarantine,
+        Field(
+            description=(
+                "After so many lost workers within an hour the job is paused, and what "
+                "waits of it is kept back, until somebody resumes it; false: never. "
+                "Default: 3."
+            )
+        ),
+    ] = 3
     slots: Annotated[
         StrictInt,
         Field(

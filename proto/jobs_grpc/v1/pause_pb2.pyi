@@ -138,7 +138,9 @@ class Pause(_message.Message):
     id: _builtins.str
     note: _builtins.str
     who: _builtins.str
-    """Who began it; "pause_after_failures" where the job itself asked for it."""
+    """Who began it; "pause_after_failures" where the job itself asked for it, "jobs-grpc"
+    where it is in quarantine.
+    """
     meanwhile: Global___PauseMeanwhile.ValueType
     ended_by: _builtins.str
     """Who ended it; empty where its time was up."""

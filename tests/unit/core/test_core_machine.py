@@ -201,6 +201,7 @@ class CoreMachine(RuleBasedStateMachine):
         catch_up=catch_ups,
         idempotent=st.booleans(),
         retry=retries,
+        quarantine=st.sampled_from([False, 1, 3]),
         queue=st.sampled_from(["default", "low", "critical"]),
     )
     def define(self, name: str, **keys: Any) -> None:

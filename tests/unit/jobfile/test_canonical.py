@@ -85,6 +85,7 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
         ["none", "latest", "all", {"mode": "all", "max": 10}, {"window": "60m"}]
     ),
     "queue": NAMES,
+    "quarantine": st.sampled_from([False, 1, 3, 100]),
     "priority": st.integers(1, 5),
     "timeout": DURATIONS,
     "retry": st.sampled_from(

@@ -90,7 +90,12 @@ class Core:
         self._decider = Decider(self.live, self.timeline, self._executions, self.pauses)
         self._definitions.on_drop = self._decider.drop
         self._pausing = Pausing(
-            self.live, self.waiting, self._definitions, self._decider, self.pauses
+            self.live,
+            self.waiting,
+            self._definitions,
+            self._decider,
+            self.pauses,
+            self._executions.quarantine,
         )
         self._executions.on_counted = self._pausing.note_end
         self._fleet = Fleet(
@@ -251,7 +256,8 @@ class Core:
         if job is not None:
             self.backfills.drop_job(draft, job)
         for execution in tuple(job.active.values()) if job else ():
-            if execution.hold is not None:
+            is_kept = self._executions.quarantine.keeps(execution)
+            if execution.hold is not None or is_kept:
                 self._executions.cancel(draft, execution, "the job was deleted")
         if job is not None:
             self._breakers.drop_job(job.spec, draft.now)

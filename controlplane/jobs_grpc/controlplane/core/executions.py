@@ -33,6 +33,7 @@ from .job import JobSpec, UnresolvedError, resolve
 from .later import Later
 from .live import Job, Live, Session
 from .overlap import settle
+from .quarantine import Quarantine
 from .retrying import LOSSES
 from .states import FAILURES, Move, Phase, State
 from .story import Event
@@ -97,6 +98,7 @@ class Executions:
         self.on_counted: Callable[[Draft, Job, Execution], None] = (
             lambda _draft, _job, _execution: None
         )
+        self.quarantine = Quarantine(live, waiting.limits)
         self.cancelling = Cancelling()
         self._later = Later(waiting)
         self._again = Again(live, waiting, self._later, self._begin_to_wait)
@@ -147,6 +149,8 @@ class Executions:
             job.active[execution.seq] = execution
         if execution.spec.is_gated:
             self._limits.introduce(execution)
+        if self.quarantine:
+            self.quarantine.introduce(execution, job)
         if execution.is_leased:
             self._live.by_fence[execution.fence] = execution
         elif execution.hold is not None:
@@ -265,21 +269,34 @@ class Executions:
             is_failure = result.move in {Move.FAIL, Move.TIME_OUT} and waits_on
             if not is_failure or not self._again.retry(draft, execution, explained):
                 self._end(draft, execution, explained)
-        elif waits_on and execution.may_run_twice:
-            self._give_again(draft, execution, result.error, result)
         elif execution.state is not State.LOST:
-            self._end(draft, execution, result)
+            is_poison = not result.never_began and self.quarantine.note_loss(
+                draft, execution
+            )
+            if waits_on and execution.may_run_twice:
+                self._give_again(draft, execution, result.error, is_poison, result)
+            else:
+                self._end(draft, execution, result)
 
     def take_back(
-        self, draft: Draft, execution: Execution, reason: str, *, was_held: bool
+        self,
+        draft: Draft,
+        execution: Execution,
+        reason: str,
+        *,
+        was_held: bool,
+        has_left: bool = False,
     ) -> None:
         """End a lease whose worker is gone: release what may run (again), lose the rest.
 
         `was_held` is false where the worker came back and does not have it: most likely
-        the lease never reached it.
+        the lease never reached it. A worker that `has_left` was not lost to the job.
         """
         is_leased = execution.phase is Phase.LEASED
         never_began = is_leased and not execution.may_run_twice
+        is_poison = False
+        if not (has_left or never_began or (is_leased and not was_held)):
+            is_poison = self.quarantine.note_loss(draft, execution)
         if execution.phase is Phase.STARTED:
             lost = Result(move=Move.LOSE, finished_at=draft.now)
             self._limits.breakers.judge(execution, lost, draft.now)
@@ -291,7 +308,7 @@ class Executions:
         elif never_began or (is_leased and not was_held):
             self._again.release(draft, execution, reason, may_have_begun=False)
         elif execution.may_run_twice:
-            self._give_again(draft, execution, reason)
+            self._give_again(draft, execution, reason, is_poison)
         else:
             self._lose(draft, execution, reason)
 
@@ -344,10 +361,13 @@ class Executions:
         draft: Draft,
         execution: Execution,
         reason: str,
+        is_poison: bool,
         result: Result | None = None,
     ) -> None:
         """Give an attempt that was lost to another worker, unless that is a habit."""
-        if not self._again.release(
+        if is_poison:
+            self._lose(draft, execution, f"{reason}; its job is quarantined")
+        elif not self._again.release(
             draft, execution, reason, may_have_begun=True, result=result
         ):
             self._lose(draft, execution, f"{reason}; given up after {LOSSES} of these")
@@ -383,6 +403,7 @@ class Executions:
         self._live.executions.pop(execution.id, None)
         if was_lost:
             self._live.lost.pop(execution.fence, None)
+            self.quarantine.forgive(execution)
             draft.note_event(
                 execution,
                 Event.RESOLVED,

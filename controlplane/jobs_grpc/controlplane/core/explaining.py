@@ -22,6 +22,7 @@ from .limits import Key
 from .live import Live, Session
 from .overlap import OVERLAP
 from .pauses import PauseKind, Pauses, Scope
+from .quarantine import Ward
 from .reasons import NAMED, Cause, Reason, ids, listed
 from .rows import ExecutionRow
 from .states import Phase, State
@@ -61,6 +62,11 @@ class Explainer:
             reasons = [_on_worker(execution)]
         elif execution.state is not State.PENDING:
             reasons = [_later(execution)]
+            reasons += [
+                gate.explain(execution)
+                for gate in execution.gates
+                if isinstance(gate, Ward) and gate.is_shut(execution)
+            ]
         elif execution.hold is not None:
             reasons = [self._held(execution)]
             held = self._holds.waiting_for(*execution.hold.place)

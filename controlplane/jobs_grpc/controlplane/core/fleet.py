@@ -129,6 +129,7 @@ class Fleet:
         session.version = hello.version
         session.eligible = {}
         session.stream = hello.stream
+        session.has_left = False
         # What keeps it from work, if anything does, is said by its first heartbeat.
         session.closed = ""
         session.connected_at = draft.now
@@ -173,6 +174,7 @@ class Fleet:
         if session is None or session.stream != closed.stream:
             return
         if session.leases:
+            session.has_left = True
             session.stream = None
             session.last_seen = draft.now
             draft.facts.append(SessionDisconnected(session.id, session.worker))
@@ -360,6 +362,7 @@ class Fleet:
                 execution,
                 f"worker {session.worker} is gone ({reason})",
                 was_held=True,
+                has_left=session.has_left,
             )
         session.stream = None
         self._live.sessions.pop(session.id, None)

@@ -3,6 +3,7 @@
 | what | when | link |
 |---|---|---|
 | a dead letter | its job has retries, or it lost its workers too often | none: a mark on it |
+| the same | its loss is what put its job in quarantine | the same |
 | its job's fallback, once | it failed, timed out, or was lost and may run twice | `fallback` |
 | a run again | somebody asks | `retry`, or `requeue` for a dead letter |
 
@@ -52,8 +53,10 @@ class FollowUps:
         if was_cancelled or was_lost:
             return
         was_given_up = execution.state is State.LOST and execution.may_run_twice
-        if execution.spec.retry is not None or was_given_up:
-            self._bury(draft, execution, result, was_given_up=was_given_up)
+        is_poison = self._executions.quarantine.is_cause(execution)
+        if is_poison or was_given_up or execution.spec.retry is not None:
+            reason = "lost too often" if was_given_up else _reason(execution)
+            self._bury(draft, execution, result, "quarantined" if is_poison else reason)
         is_over = execution.state is not State.LOST or was_given_up
         if is_over and execution.trigger != FALLBACK:
             self._fall_back(draft, execution)
@@ -109,9 +112,8 @@ class FollowUps:
             draft.drop_dead_letter(seq)
 
     def _bury(
-        self, draft: Draft, execution: Execution, result: Result, *, was_given_up: bool
+        self, draft: Draft, execution: Execution, result: Result, reason: str
     ) -> None:
-        reason = "lost too often" if was_given_up else _reason(execution)
         draft.note_dead_letter(
             DeadLetterRow(
                 execution.seq,

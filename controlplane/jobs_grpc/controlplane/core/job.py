@@ -186,6 +186,8 @@ class JobSpec:
     concurrency: Concurrency | None = None
     fallback: Fallback | None = None
     timeouts: Timeouts | None = None
+    # Lost workers within an hour after which the job is paused; 0 for never.
+    quarantine: int = 0
     breakers: tuple[BreakerPolicy, ...] = ()
     # Some text of the work has placeholders; else `work` is ready as it is.
     is_templated: bool = field(init=False)

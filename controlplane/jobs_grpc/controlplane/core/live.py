@@ -217,6 +217,8 @@ class Session:
     stream: int | None = None
     # Why its worker takes no work now (its disk is full); empty if it does.
     closed: str = ""
+    # Its worker said goodbye, though it holds leases: it may come back for them.
+    has_left: bool = False
     # It stands in the line of workers that free slots are filled from.
     has_turn: bool = False
     connected_at: int = 0

@@ -1,4 +1,4 @@
-"""Pauses as they begin and end: by hand, by their time, by failures in a row.
+"""Pauses as they begin and end: by hand, by their time, by failures, by lost workers.
 
 The end of a pause and the decisions on its due times are one commit, so no due time can
 be decided by two of them.
@@ -17,6 +17,7 @@ from .execution import Execution
 from .inputs import BeginPause, EndPauses
 from .live import Job, Live, Schedule
 from .pauses import Meanwhile, Pause, PauseKind, Pauses, Scope
+from .quarantine import Quarantine
 from .rows import FailureStreakRow
 from .states import FAILURES, State
 from .waiting import Waiting
@@ -34,17 +35,20 @@ class Pausing:
         definitions: Definitions,
         decider: Decider,
         pauses: Pauses,
+        quarantine: Quarantine,
     ) -> None:
         self._live = live
         self._waiting = waiting
         self._definitions = definitions
         self._decider = decider
         self._pauses = pauses
+        self._quarantine = quarantine
+        quarantine.begin = self._begin
 
     def restore(self, pause: Pause) -> None:
         """Take over a pause of an earlier term, before the first step."""
         self._pauses.add(pause)
-        self._hold_queue(pause.scope)
+        self._apply(pause.scope)
 
     def begin(self, draft: Draft, request: BeginPause) -> Pause:
         """Put something on hold; refuse what does not exist."""
@@ -115,6 +119,7 @@ class Pausing:
             of_job = pause.scope.kind in {PauseKind.JOB, PauseKind.SCHEDULE}
             if of_job and pause.scope.job_key == key:
                 self._pauses.remove(pause)
+                self._apply(pause.scope)
                 draft.pauses[pause.id] = pause.row(
                     ended_at=draft.now, ended_by="the job was deleted"
                 )
@@ -147,14 +152,14 @@ class Pausing:
 
     def _begin(self, draft: Draft, pause: Pause) -> None:
         self._pauses.add(pause)
-        self._hold_queue(pause.scope)
+        self._apply(pause.scope)
         draft.pauses[pause.id] = pause.row()
         draft.facts.append(PauseBegan(pause))
 
     def _end(self, draft: Draft, pause: Pause, end: int, who: str) -> None:
         """End a pause; its due times up to `end` are decided as it says."""
         self._pauses.remove(pause)
-        self._hold_queue(pause.scope)
+        self._apply(pause.scope)
         draft.pauses[pause.id] = pause.row(
             ended_at=draft.now if who else pause.until, ended_by=who
         )
@@ -166,7 +171,10 @@ class Pausing:
                 self._decider.leave_pause(draft, schedule, following, end)
         draft.facts.append(PauseEnded(pause, who))
 
-    def _hold_queue(self, scope: Scope) -> None:
+    def _apply(self, scope: Scope) -> None:
+        """Have what is not a due time stand still, or not any more."""
+        if scope.kind is PauseKind.JOB:
+            self._quarantine.follow(scope.job_key, self._pauses.of(scope))
         if scope.kind is PauseKind.QUEUE:
             queue = self._waiting.queues.get(scope.queue)
             if queue is not None:

@@ -61,6 +61,8 @@ def spec_of(document: JobDocument) -> JobSpec:
         catch_up_window=parse_duration(document.catch_up.window),
         catch_up_max=document.catch_up.limit,
         pause_after_failures=document.pause_after_failures or 0,
+        # `false` is 0.
+        quarantine=int(document.quarantine),
         queue=document.queue,
         priority=document.priority,
         timeout=document.timeout_us,
