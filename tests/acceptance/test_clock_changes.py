@@ -7,29 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from jobs_grpc.client import Client, Decision
 from support.installed import Installed, until
+from support.wall_clock import WallClock
 
 pytestmark = pytest.mark.acceptance
 
 NEW_YORK = ZoneInfo("America/New_York")
-LIBRARIES = [
-    Path(folder, "faketime", "libfaketime.so.1")
-    for folder in (
-        "/usr/lib/x86_64-linux-gnu",
-        "/usr/lib/aarch64-linux-gnu",
-        "/usr/lib64",
-        "/usr/lib",
-    )
-]
 JOBS = [
     {
         "name": name,
@@ -48,32 +38,6 @@ JOBS = [
         "catch_up": "none",
     }
 ]
-
-
-class WallClock:
-    """The wall clock of the server, which other clocks of this machine know nothing of."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "clock"
-
-    def set(self, instant: datetime) -> None:
-        offset = instant.timestamp() - time.time()
-        fresh = self._file.with_suffix(".new")
-        fresh.write_text(f"{offset:+.3f}\n")
-        fresh.replace(self._file)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        library = next((one for one in LIBRARIES if one.exists()), None)
-        if library is None:
-            pytest.skip("libfaketime is not installed: apt-get install libfaketime")
-        return {
-            "LD_PRELOAD": str(library),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_CACHE_DURATION": "1",
-            # Only the wall clock jumps, as it does when people set it.
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
 
 
 @pytest.mark.parametrize(
