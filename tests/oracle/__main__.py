@@ -48,8 +48,9 @@ def main() -> int:
     print(f"expressions that are never due, and refused: {total.refused}")
     for why, times in total.explained.most_common():
         print(f"explained, {times} times: {why}")
-    print(f"unexplained: {len(total.unexplained)}")
-    for one in total.unexplained[:50]:
+    ours = [one for one in total.unexplained if one.startswith("ours")]
+    print(f"unexplained: {len(total.unexplained)}, of ours: {len(ours)}")
+    for one in [*ours[:25], *total.unexplained[:50]]:
         print(f"  {one}")
     print(f"{time.monotonic() - begun:.0f} s")
     return 1 if total.unexplained or total.expressions != count else 0

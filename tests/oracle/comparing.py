@@ -25,7 +25,11 @@ from .walking import CORRECTION, MINUTE, ZONES, Walk, walks
 # So many due times are compared for one expression and change.
 MOST = 20
 MOST_STEPS = 20_000
-EQUAL_RANGE = re.compile(r"\b(\w+)-\1/")
+# Spellings that cronsim reads in another way.
+READINGS = {
+    r"\b(\w+)-\1/": "equal ranges with a step: cronsim reads 4-4/3 as 4/3",
+    r"(^|[ ,])7/\d+(,\S*)?$": "a step from 7: cronsim reads 7/3 as Sunday alone",
+}
 OTHER_DST = ("skip", "first", "last", "both")
 
 
@@ -115,7 +119,7 @@ def compare_all(
                 tally.unexplained.append(f"{text}: {error}")
             tally.refused += 1
             return
-        sim = simulation(text, rule, zone) if dst == "debian" else None
+        sim = simulation(text, rule, zone, tally) if dst == "debian" else None
         for walk in walks(zone):
             if share < 1 and source.random() >= share:
                 continue
@@ -167,10 +171,11 @@ def explanation(asked: Asked, walk: Walk) -> str:
     """Return why cronsim says something else; empty if nothing explains it."""
     if asked.has_seconds and not asked.is_wild:
         return "six fields: cronsim has Debian's rule for five only"
-    if EQUAL_RANGE.search(asked.text):
-        return "equal ranges with a step: cronsim reads 4-4/3 as 4/3"
     if abs(walk.shift) * MINUTE >= CORRECTION:
         return "changes of three hours and more: cronsim sees no correction in them"
+    begins_in_gap = any(face[1] == 0 for _, labels in walk.gaps for face in labels)
+    if begins_in_gap and (asked.is_wild or asked.has_seconds):
+        return "a gap at midnight: cronsim begins the day at a time that is not there"
     if walk.shift % 60:
         return "shifts of half an hour: cronsim steps through the hours"
     return ""
@@ -199,15 +204,35 @@ class Bounded(CronSim):
         return moved
 
 
-def simulation(text: str, rule: Rule, zone: str) -> Bounded | None:
-    """Return cronsim's reading: of the text, else of our canonical form of it."""
+def simulation(text: str, rule: Rule, zone: str, tally: Tally) -> Bounded | None:
+    """Return cronsim's reading of the text, if it reads it as we do.
+
+    Else it is asked about our canonical form: how it reads a spelling, and what its
+    clock does, are two questions. Each other reading is told once for each zone.
+    """
     moment = datetime(2020, 1, 1, tzinfo=ZoneInfo(zone))
-    for one in (text, rule.canonical.removeprefix("cron ")):
-        try:
-            return Bounded(one, moment)
-        except CronSimError:
-            continue
-    return None
+    try:
+        ours = Bounded(rule.canonical.removeprefix("cron "), moment)
+    except CronSimError:
+        return None
+    try:
+        theirs = Bounded(text, moment)
+    except CronSimError:
+        return ours
+    if values(theirs) == values(ours):
+        return theirs
+    why = next((why for shape, why in READINGS.items() if re.search(shape, text)), "")
+    if why:
+        tally.explained[why] += 1
+    else:
+        tally.unexplained.append(f"cronsim reads otherwise: {text} | {rule.canonical}")
+    return ours
+
+
+def values(sim: CronSim) -> tuple[object, ...]:
+    """Return what cronsim has read; it knows Sunday by two numbers."""
+    weekdays = {0 if one == 7 else one for one in sim.weekdays}
+    return sim.seconds, sim.minutes, sim.hours, sim.days, sim.months, weekdays
 
 
 def ticks(sim: Bounded, zone: str, start: int, end: int, most: int) -> list[int] | None:
