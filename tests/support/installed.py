@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -13,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+from support.cli import jobs_grpc
 
 T = TypeVar("T")
 CLI = (sys.executable, "-m", "jobs_grpc.client.cli")
@@ -87,8 +88,14 @@ class Installed:
         return ended
 
     def json(self, *arguments: str) -> Any:
-        """Return what a command prints as JSON."""
-        return json.loads(self.cli(*arguments, "-o", "json").stdout)
+        """Return what a command prints as JSON.
+
+        In this process: tests ask again and again, and starting a program costs half a
+        second of a core.
+        """
+        ended = jobs_grpc(*arguments, "-o", "json", addr=self.address)
+        assert ended.code == 0, f"{ended.out}\n{ended.err}"
+        return ended.json()
 
     def start(
         self, *arguments: str, log: str, extra: Mapping[str, str] | None = None
@@ -107,20 +114,34 @@ class Installed:
         return process
 
     def start_server(self, *arguments: str) -> subprocess.Popen[bytes]:
+        since = self._written("server.log")
         server = self.start("server", "--data", "server", *arguments, log="server.log")
-        until(lambda: self.cli("list", code=None).returncode == 0, "the server")
+        self._wait_for("leading in term", "server.log", since)
         return server
 
     def start_worker(
         self, *arguments: str, name: str = "w1", slots: int = 4
     ) -> subprocess.Popen[bytes]:
+        since = self._written(f"{name}.log")
         worker = self.start(
             *("worker", "--name", name, "--slots", str(slots), "--data", name),
             *("--ephemeral", *arguments),
             log=f"{name}.log",
         )
-        until(lambda: name in self.online(), f"worker {name}")
+        self._wait_for("connected: session", f"{name}.log", since)
         return worker
+
+    def _written(self, log: str) -> int:
+        path = self.root / log
+        return path.stat().st_size if path.exists() else 0
+
+    def _wait_for(self, words: str, log: str, since: int) -> None:
+        """Wait for a line of a log that is longer than `since` bytes."""
+        path = self.root / log
+        until(
+            lambda: words.encode() in path.read_bytes()[since:],
+            f"{words!r} in {log}: {path.read_text()[-2000:]}",
+        )
 
     def online(self) -> Sequence[str]:
         found = self.json("worker", "list")["data"]
