@@ -168,8 +168,10 @@ def _kill_any_job(system: System, history: History) -> bool:
         else:
             live.pop(int(who), None)
     workers = {one.pid for one in system.workers.values()}
+    spared = {one.id for one in history.submitted if one.must_succeed}
     for pid, attempt in live.items():
         is_job = pid not in workers and Path(f"/proc/{pid}").exists()
+        is_job = is_job and attempt[0] not in spared
         if is_job and b"work.sh" in Path(f"/proc/{pid}/cmdline").read_bytes():
             # Noted first: it may end by itself in this very moment, which is no fault.
             history.killed.add(attempt)

@@ -63,7 +63,7 @@ async def _lane(
     begun = time.monotonic()
     for number, plan in enumerate(found):
         wait = begun + number * seconds / len(found) - time.monotonic()
-        if wait < -seconds / 4:
+        if wait < -seconds:
             history.misfires.append(f"{plan.name} of {plan.target}: no time was left")
             continue
         await asyncio.sleep(max(0.0, wait))

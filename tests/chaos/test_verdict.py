@@ -275,6 +275,13 @@ def test_faults_explain_lateness_loss_and_kills() -> None:
     assert judge(history) == []
 
 
+def test_what_was_never_answered_may_end_with_any_code() -> None:
+    history = good()
+    history.unanswered = 1
+    history.submitted = [one for one in history.submitted if one.id != "once"]
+    assert judge(history) == []
+
+
 def test_a_range_row_speaks_for_all_due_times_in_it() -> None:
     history = good()
     first = history.decided[1]

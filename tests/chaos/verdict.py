@@ -151,16 +151,20 @@ def _ends(history: History) -> Iterator[Violation]:
         if before in FINAL and before != "lost" and before != one.state:
             yield Violation("verdict", f"{one.id} was {before}, and is {one.state}")
         known = submitted.get(one.id)
+        # Nobody was told of it, so nobody knows which code it was to end with.
         code = 0 if known is None else known.code
+        if known is None and one.trigger == "api":
+            code = one.exit_code or 0
         has_ended = (one.id, one.fence) in ends
         yield from _end(history, one, code=code, has_ended=has_ended)
         # A cancel ends the will to run it again, whatever became of it.
         is_wanted = one.id not in history.cancelled
+        was_killed = (one.id, one.fence) in history.killed
         if known is None or not is_wanted:
             continue
         if known.may_run_twice and one.state == "lost":
             yield Violation("at-least-once", f"{one.id} of {one.job} is lost")
-        if known.must_succeed and one.state != "succeeded":
+        if known.must_succeed and not was_killed and one.state != "succeeded":
             yield Violation("at-least-once", f"{one.id} of {one.job} is {one.state}")
 
 
