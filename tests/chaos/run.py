@@ -129,7 +129,10 @@ async def _judge_time(system: System, history: History) -> None:
         first: list[Execution] = []
         while True:
             first = await _all_executions(client)
-            if all(one.is_final for one in first) or time.monotonic() > deadline:
+            # A lost one is final, and may still run to an end that resolves it.
+            is_quiet = not system.job_processes()
+            is_settled = is_quiet and all(one.is_final for one in first)
+            if is_settled or time.monotonic() > deadline:
                 break
             await asyncio.sleep(2)
         history.told_before = {one.id: one.state.value for one in first}
