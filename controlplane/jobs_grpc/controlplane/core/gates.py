@@ -16,6 +16,7 @@ What a gate is and when it opens is said in `limits` and `breakers`.
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -40,34 +41,34 @@ def waits(execution: Execution) -> bool:
 
 
 @dataclass(slots=True, eq=False)
-class Gate:
+class Gate(ABC):
     """Where executions are parked, by the line that they came from."""
 
     parked: dict[object, list[Entry]] = field(default_factory=dict)
     # How many live executions know it.
     members: int = 0
 
+    @abstractmethod
     def is_shut(self, execution: Execution) -> bool:
         """Whether this execution may not pass now."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """What it is, for people."""
-        raise NotImplementedError
 
+    @abstractmethod
     def explain(self, execution: Execution) -> Reason:
         """Why it is shut for an execution."""
-        raise NotImplementedError
 
     def lets_all_out(self) -> bool:
         """Whether everybody may go when it opens, not only the first of each line."""
         return False
 
-    def enter(self, execution: Execution) -> None:
+    def enter(self, execution: Execution) -> None:  # noqa: B027 - may mean nothing to it
         """An execution has passed: it is leased."""
 
-    def leave(self, execution: Execution) -> None:
+    def leave(self, execution: Execution) -> None:  # noqa: B027 - the same
         """It is leased no more, or it ended before it was."""
 
     def park(self, line: object, execution: Execution) -> None:
