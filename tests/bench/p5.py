@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from jobs_grpc.client import Client, JobsError
 from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.inputs import ApplyJobs
 from jobs_grpc.controlplane.leader.specs import spec_of
@@ -76,6 +77,20 @@ async def fill(path: Path) -> None:
     await store.close()
 
 
+async def first_answer(address: str) -> None:
+    """Return once a run is accepted: the table is loaded, decided over, and written to."""
+    deadline = time.perf_counter() + 600
+    while True:
+        try:
+            async with await Client.connect(address, timeout=600) as client:
+                await client.jobs.run("job-00000")
+                return
+        except JobsError:
+            if time.perf_counter() > deadline:
+                raise
+        await asyncio.sleep(0.05)
+
+
 def run() -> list[Row]:
     """Fill, start, look, and judge."""
     with running(slots=1) as system:
@@ -96,7 +111,9 @@ def run() -> list[Row]:
         asyncio.run(fill(path))
         log.unlink()
         server = system.start_server()
-        start_up = wait_leading()
+        begun = time.perf_counter()
+        asyncio.run(first_answer(system.address))
+        start_up = time.perf_counter() - begun
         time.sleep(10)
         before = system.cpu_seconds()[0]
         time.sleep(IDLE_SECONDS)

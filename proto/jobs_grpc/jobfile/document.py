@@ -164,6 +164,8 @@ class JobDocument(JobKeys):
             path = (*entry_path(written, index), "name")
             found.append(Complaint(path, "is also the name of an earlier schedule"))
         for index, schedule in enumerate(parsed):
+            if not (self.params or schedule.params):
+                continue
             _, faults = parameter_values(self.params, schedule.params)
             found += [
                 Complaint(

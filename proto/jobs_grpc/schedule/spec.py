@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from jobs_grpc.schedule.calendar_rule import KEYS as CALENDAR_KEYS
 from jobs_grpc.schedule.calendar_rule import KINDS as CALENDAR_KINDS
@@ -62,6 +61,7 @@ _GOES_WITH: Final[Mapping[str, tuple[str, ...]]] = {
 # Most of a large table says no more than this; it is read a million times at start-up.
 _PLAIN: Final = ("name", "cron", "timezone")
 _PLAIN_KEYS: Final = frozenset(_PLAIN)
+_NO_PARAMS: Final[Mapping[str, str]] = {}
 # What delays or forbids a due time in advance cannot go with one that nobody foresees.
 _NOT_WITH_EVENTS: Final = ("timezone", "dst", "jitter")
 _MOST_RUNS: Final = 1_000_000_000
@@ -74,14 +74,18 @@ _PERIOD: Final = re.compile(r"\s*(\d+(\.\d+)?(ms|[smhdw]))+\s*", re.ASCII)
 _INSTANT: Final = re.compile(r"\s*\d{4}-\d\d-\d\d")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParsedSchedule:
-    """A schedule of a job: when it is due, and what its executions are given."""
+class ParsedSchedule(NamedTuple):
+    """A schedule of a job: when it is due, and what its executions are given.
+
+    A named tuple, for a start makes a million of them.
+    """
 
     rule: Rule
     name: str | None
     params: Mapping[str, str]
     enabled: bool
+    # What was written, ready for JSON, keys in a fixed order: diffs of it are stable.
+    source: str | Mapping[str, object]
     disabled_reason: str = ""
     # Due times before this instant start nothing; None where that has no end.
     disabled_until: int | None = None
@@ -91,8 +95,6 @@ class ParsedSchedule:
     max_runs: int | None = None
     # Days on which its due times are decided against.
     blackout: Blackout | None = None
-    # What was written, ready for JSON, keys in a fixed order: diffs of it are stable.
-    source: str | Mapping[str, object]
 
 
 def parse_schedule(
@@ -157,10 +159,15 @@ def _plain(
 ) -> ParsedSchedule:
     """Do what `parse_schedule` does, for a cron expression with a name or a zone only."""
     timezone = _text(spec.get("timezone", default_timezone), "timezone")
+    find_zone(timezone)
+    try:
+        rule = cron_rule(_text(spec["cron"], "cron"), timezone=timezone, seed=seed)
+    except RuleError as error:
+        raise error.under("cron") from None
     return ParsedSchedule(
-        rule=_object_rule("cron", spec, timezone, seed, {}),
+        rule=rule,
         name=_name(spec["name"]) if "name" in spec else None,
-        params={},
+        params=_NO_PARAMS,
         enabled=True,
         source={key: spec[key] for key in _PLAIN if key in spec},
     )

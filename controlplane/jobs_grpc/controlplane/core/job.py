@@ -104,9 +104,11 @@ class Work:
     stdin: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleSpec:
-    """One rule of a job; `id` stays the same as long as the rule means the same."""
+class ScheduleSpec(NamedTuple):
+    """One rule of a job; `id` stays the same as long as the rule means the same.
+
+    A named tuple, for a term's start makes a million of them.
+    """
 
     id: str
     name: str

@@ -30,6 +30,7 @@ from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.runtime.tasks import Supervisor
 from jobs_grpc.schedule import tzdata_version
 
+from . import table_memory
 from .journal import INBOX_LIMIT, Journal, NotLeadingError
 from .loading import build_core
 from .outboxes import Outboxes
@@ -86,6 +87,8 @@ class Leader:
         self.waiters = Waiters()
         self.on_change: Callable[[bool], None] = lambda _is_leading: None
         self.started_at = clock.now()
+        # An earlier term's table may still lie about in memory.
+        self._table_is_stale = False
 
     @property
     def term(self) -> int:
@@ -177,14 +180,18 @@ class Leader:
         term = await self._store.acquire_term(
             holder=self._holder, address=self._address, now=now
         )
-        state = await self._store.load_active()
-        core = build_core(
-            state,
-            term=term,
-            now=self._clock.now(),
-            tzdata=tzdata_version(),
-            session_ttl=self.session_ttl,
-        )
+        if self._table_is_stale:
+            table_memory.let_go()
+        self._table_is_stale = True
+        with table_memory.loading():
+            core = build_core(
+                # Not kept in a name: it is as large as the core, and the term is long.
+                await self._store.load_active(),
+                term=term,
+                now=self._clock.now(),
+                tzdata=tzdata_version(),
+                session_ttl=self.session_ttl,
+            )
         journal = Journal(
             core=core,
             store=self._store,

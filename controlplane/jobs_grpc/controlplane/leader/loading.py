@@ -54,8 +54,11 @@ def build_core(
         if known is not None:
             known.completed, known.failed = queue.completed, queue.failed
     cursors: dict[int, dict[str, int]] = defaultdict(dict)
+    instants: dict[int, int] = {}
     for schedule in state.schedules:
-        cursors[schedule.job_id][schedule.schedule_id] = schedule.cursor
+        # Most were decided at few instants: one number serves all that share it.
+        cursor = instants.setdefault(schedule.cursor, schedule.cursor)
+        cursors[schedule.job_id][schedule.schedule_id] = cursor
     objects: dict[int, list[ScheduleObjectRow]] = defaultdict(list)
     for row_of_object in state.schedule_objects:
         objects[row_of_object.job_id].append(row_of_object)

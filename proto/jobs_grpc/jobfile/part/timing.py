@@ -25,6 +25,8 @@ from jobs_grpc.schedule import (
 MOST_SCHEDULES: Final = 100
 
 Entry: TypeAlias = str | Mapping[str, Any]
+# Made once: a table of a million entries is read with it.
+_SPELLINGS: Final = (str, dict, Mapping)
 
 
 def _entries(value: object) -> tuple[Entry, ...]:
@@ -120,9 +122,8 @@ def parse_entries(
     found = []
     listed = schedule if isinstance(schedule, list | tuple) else (schedule,)
     for index, entry in enumerate(listed[:MOST_SCHEDULES]):
-        if not isinstance(entry, str | Mapping):
+        if not isinstance(entry, _SPELLINGS):
             continue  # its shape is refused elsewhere
-        loc = entry_path(schedule, index)
         try:
             parsed.append(
                 parse_schedule(
@@ -130,6 +131,7 @@ def parse_entries(
                 )
             )
         except RuleError as error:
+            loc = entry_path(schedule, index)
             if isinstance(entry, Mapping) and error.field:
                 loc = (*loc, error.field)
             found.append(Complaint(loc, str(error), error.position))
@@ -150,10 +152,7 @@ def repeated_schedules(parsed: Sequence[ParsedSchedule]) -> list[int]:
 
 def as_written(parsed: Sequence[ParsedSchedule]) -> tuple[Entry, ...]:
     """Return the schedules as a document keeps them."""
-    return tuple(
-        one.source if isinstance(one.source, str) else dict(one.source)
-        for one in parsed
-    )
+    return tuple([one.source for one in parsed])
 
 
 def entry_path(schedule: object, index: int) -> tuple[int | str, ...]:
