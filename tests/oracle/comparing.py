@@ -29,6 +29,7 @@ MOST_STEPS = 20_000
 READINGS = {
     r"\b(\w+)-\1/": "equal ranges with a step: cronsim reads 4-4/3 as 4/3",
     r"(^|[ ,])7/\d+(,\S*)?$": "a step from 7: cronsim reads 7/3 as Sunday alone",
+    r"(^|[ ,])[1-6A-Z]+/\d+(,\S*)?$": "a step from a weekday: cronsim goes on to 7, Sunday",
 }
 OTHER_DST = ("skip", "first", "last", "both")
 
@@ -160,14 +161,14 @@ def compare(
     tally.with_cronsim += 1
     theirs = ticks(sim, walk.zone, start, end, most=MOST)
     if theirs != expected:
-        why = explanation(asked, walk)
+        why = explanation(asked, walk, start)
         if why:
             tally.explained[why] += 1
         else:
             tally.unexplained.append(f"cronsim: {where}: {told(theirs, expected)}")
 
 
-def explanation(asked: Asked, walk: Walk) -> str:
+def explanation(asked: Asked, walk: Walk, start: int) -> str:
     """Return why cronsim says something else; empty if nothing explains it."""
     if asked.has_seconds and not asked.is_wild:
         return "six fields: cronsim has Debian's rule for five only"
@@ -178,6 +179,9 @@ def explanation(asked: Asked, walk: Walk) -> str:
         return "a gap at midnight: cronsim begins the day at a time that is not there"
     if walk.shift % 60:
         return "shifts of half an hour: cronsim steps through the hours"
+    change = (walk.start + 180) * MINUTE
+    if not asked.is_wild and change <= start < change - walk.shift * MINUTE:
+        return "asked amid labels that come again: cronsim names the first ones anew"
     return ""
 
 

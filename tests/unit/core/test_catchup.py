@@ -53,7 +53,7 @@ def test_none_makes_up_for_nothing_and_records_all(stage: Stage) -> None:
 def test_all_makes_up_for_the_latest_few_in_their_order(stage: Stage) -> None:
     keys = {"schedule": "every 10m", "catch_up": {"mode": "all", "max": 2}}
     assert outage(stage, 1800, **keys) == [
-        (600, "skipped", "missed_window"),
+        (600, "skipped", "limit"),
         (1200, "started", ""),
         (1800, "started", ""),
     ]

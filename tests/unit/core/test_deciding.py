@@ -112,7 +112,7 @@ def test_an_execution_for_a_later_instant_does_not_hold_off_due_times(
 def test_a_job_may_overlap_as_often_as_it_says(stage: Stage) -> None:
     stage.apply(schedule="every 1m", overlap={"policy": "allow", "max": 2})
     stage.live_through(180)
-    assert [reason for _, _, reason in outcomes(stage)] == ["", "", "overlap"]
+    assert [reason for _, _, reason in outcomes(stage)] == ["", "", "limit"]
 
 
 def test_an_end_in_the_step_before_makes_room(stage: Stage) -> None:

@@ -57,7 +57,7 @@ def test_a_queued_decision_has_started_and_names_whom_it_waits_for(
 def test_beyond_the_limit_of_the_queue_due_times_are_skipped(stage: Stage) -> None:
     stage.apply(schedule="every 1m", overlap={"policy": "queue", "max": 2})
     stage.live_through(240)
-    assert reasons(stage) == ["started"] * 3 + ["overlap"]
+    assert reasons(stage) == ["started"] * 3 + ["limit"]
     assert stage.decisions()[3].holder == stage.rows()[0].id
 
 

@@ -111,7 +111,11 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
         {}, optional={"output": st.sampled_from(["1MiB", "1024KiB", 1_000_000, "5 GB"])}
     ),
     "targets": st.fixed_dictionaries(
-        {}, optional={"selector": st.dictionaries(NAMES, NAMES, max_size=2)}
+        {},
+        optional={
+            "selector": st.dictionaries(NAMES, NAMES, max_size=2),
+            "if_none": st.sampled_from(["wait", "skip"]),
+        },
     ),
 }
 JOBS = st.builds(

@@ -52,6 +52,8 @@ class Missed:
     first: int
     until: int | None
     due_times: int | None
+    # They were to be made up for, but for their number.
+    is_beyond_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +106,18 @@ def plan(found: Unattended, *, mode: CatchUp, limit: int) -> Plan:
     cut = max(0, len(found.within) - wanted)
     return Plan(
         start=found.within[cut:],
-        missed=tuple(_records(found, found.within[:cut])),
+        missed=tuple(_records(found, found.within[:cut], mode is CatchUp.ALL)),
     )
 
 
-def _records(found: Unattended, skipped: Sequence[int]) -> Iterator[Missed]:
+def _records(
+    found: Unattended, skipped: Sequence[int], beyond: bool
+) -> Iterator[Missed]:
     if len(found.before) > COLLAPSE_ABOVE:
         yield Missed(found.before[0], found.edge, None)
     else:
         yield from (Missed(due, None, 1) for due in found.before)
     if len(skipped) > COLLAPSE_ABOVE:
-        yield Missed(skipped[0], skipped[-1], len(skipped))
+        yield Missed(skipped[0], skipped[-1], len(skipped), beyond)
     else:
-        yield from (Missed(due, None, 1) for due in skipped)
+        yield from (Missed(due, None, 1, beyond) for due in skipped)

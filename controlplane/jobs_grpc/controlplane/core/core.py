@@ -65,6 +65,7 @@ from .pausing import Pausing
 from .schedule_object import ScheduleObject
 from .schedule_objects import ScheduleObjects
 from .states import State
+from .targets import Targets
 from .tending import Tending
 from .timeline import Timeline
 from .waiting import Waiting
@@ -87,7 +88,13 @@ class Core:
         self._definitions = Definitions(self.live, self.timeline, self.waiting)
         schedules = ScheduleObjects(self._definitions)
         self.pauses = Pauses()
-        self._decider = Decider(self.live, self.timeline, self._executions, self.pauses)
+        self._decider = Decider(
+            self.live,
+            self.timeline,
+            self._executions,
+            self.pauses,
+            Targets(self.live, session_ttl=session_ttl),
+        )
         self._definitions.on_drop = self._decider.drop
         self._pausing = Pausing(
             self.live,

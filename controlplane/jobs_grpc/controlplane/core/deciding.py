@@ -22,9 +22,10 @@ from .execution import Execution
 from .executions import Executions, Origin
 from .job import CatchUp, event_execution_id, execution_id
 from .live import Live, Schedule, Streak
-from .overlap import Verdict, in_the_way, in_turn, judge
+from .overlap import LIMIT, Verdict, in_the_way, in_turn, judge
 from .pauses import Meanwhile, Pause, Pauses
 from .rows import DecisionRow, ExtendedRow
+from .targets import NO_TARGET, Targets
 from .timeline import Timeline
 
 _MODES: Final[Mapping[Meanwhile, CatchUp]] = {
@@ -42,12 +43,18 @@ class Decider:
     """Decides what is due in a term."""
 
     def __init__(
-        self, live: Live, timeline: Timeline, executions: Executions, pauses: Pauses
+        self,
+        live: Live,
+        timeline: Timeline,
+        executions: Executions,
+        pauses: Pauses,
+        targets: Targets,
     ) -> None:
         self._live = live
         self._timeline = timeline
         self._executions = executions
         self._pauses = pauses
+        self._targets = targets
 
     def advance(self, draft: Draft) -> None:
         """Decide every due time up to now."""
@@ -64,6 +71,7 @@ class Decider:
 
     def recover(self, draft: Draft) -> None:
         """Decide what came due while no leader lived, before the timeline runs."""
+        self._targets.begin(draft.now)
         known: _Memo = {}
         for job in tuple(self._live.jobs.values()):
             for schedule in job.schedules.values():
@@ -161,13 +169,17 @@ class Decider:
             due == job.last_due_started or (job.job_id, due) in draft.due_started
         ):
             self._skip(draft, schedule, due, "duplicate")
+        elif job.spec.skips_without_worker and self._targets.are_missing(
+            job.spec, draft.now
+        ):
+            self._skip(draft, schedule, due, NO_TARGET)
         elif made_up and (turn := in_turn(job, draft.now)) is not None:
             self._start(draft, schedule, due, turn)
         elif (verdict := judge(job, draft.now)).may_start:
             self._start(draft, schedule, due, verdict, cause)
         else:
             assert verdict.holder is not None
-            self._skip(draft, schedule, due, "overlap", holder=verdict.holder.id)
+            self._skip(draft, schedule, due, verdict.reason, holder=verdict.holder.id)
         self._move_cursor(draft, schedule, due)
 
     def _start(
@@ -302,7 +314,7 @@ class Decider:
     ) -> None:
         """Record what a plan leaves out, and decide what it starts."""
         for missed in plan_.missed:
-            why, who = reason, holder
+            why, who = (LIMIT, "") if missed.is_beyond_limit else (reason, holder)
             if not _is_enabled(schedule, missed.first):
                 why, who = "disabled", ""
             elif bound := refusal(schedule, missed.first):

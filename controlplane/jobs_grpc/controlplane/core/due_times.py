@@ -16,7 +16,7 @@ from jobs_grpc.schedule.zone import Change
 
 from .alarms import last_due, rule_now
 from .bounds import refusal
-from .job import CatchUp
+from .job import CatchUp, Overlap
 from .live import Job, Schedule
 from .meant_times import Meant
 from .pauses import Meanwhile, Pause, Pauses, pause_of
@@ -229,12 +229,26 @@ class _Teller:
                 return "because it was disabled"
             case "duplicate":
                 return "because another schedule of the job starts it at that instant"
+            case "limit":
+                return f"because {self._limited(recorded)}"
+            case "no_target":
+                return "because no worker was there that could run it"
             case "blackout":
                 return "because it falls into a blackout"
             case "exhausted":
                 runs = self._schedule.spec.max_runs
                 return f"because the schedule has started its {runs} runs"
         return f"because of: {decision.reason}"
+
+    def _limited(self, recorded: Recorded) -> str:
+        spec, holder = self._job.spec, recorded.decision.holder
+        if not holder:
+            return f"catch_up makes up for the latest {spec.catch_up_max} only"
+        if spec.overlap is Overlap.QUEUE:
+            many = f"{spec.max_queued} were queued behind execution {holder[:8]}"
+        else:
+            many = f"as many runs as may be were active, such as execution {holder[:8]}"
+        return f"{many} already"
 
     def _coming(self, at: int) -> Answer:
         will = f"{self._name} will be due at {self._told(at)} {self._by}"

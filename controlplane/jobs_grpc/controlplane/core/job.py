@@ -183,6 +183,8 @@ class JobSpec:
     selector: Mapping[str, str]
     labels: Mapping[str, str]
     description: str
+    # A due time that no worker could serve is skipped, and does not wait for one.
+    skips_without_worker: bool = False
     # How many slots of a worker one execution takes.
     slots: int = 1
     concurrency: Concurrency | None = None

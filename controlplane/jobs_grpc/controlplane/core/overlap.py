@@ -5,9 +5,9 @@ creates the new one, so that there is no instant at which two could pass:
 
 | policy | while others are active |
 |---|---|
-| `skip` | the due time is skipped |
-| `allow(n)` | it starts beside them while fewer than n are active, else it is skipped |
-| `queue(n)` | its execution is held until the others have ended; more than n held: skipped |
+| `skip` | the due time is skipped: `overlap` |
+| `allow(n)` | it starts beside them while fewer than n are active; else skipped: `limit` |
+| `queue(n)` | its execution is held until the others have ended; n are held: `limit` |
 | `replace` | the others are ended, its execution is held until they are final |
 
 Executions that wait for a later instant do not count: they have not begun to matter.
@@ -27,6 +27,7 @@ from .live import Job
 from .states import State
 
 OVERLAP: Final = "overlap"
+LIMIT: Final = "limit"
 
 
 class Verdict(NamedTuple):
@@ -39,6 +40,8 @@ class Verdict(NamedTuple):
     holder: Execution | None = None
     hold: Hold | None = None
     ends_others: bool = False
+    # Why it may not: something runs, or as many as the policy allows do.
+    reason: str = ""
 
 
 _CLEAR: Final = Verdict(may_start=True)
@@ -59,7 +62,8 @@ def judge(job: Job, now: int) -> Verdict:
         return Verdict(True, holder, _hold(job, now), ends_others=True)
     if spec.overlap is Overlap.QUEUE and held < spec.max_queued:
         return Verdict(True, holder, _hold(job, now))
-    return Verdict(False, holder)
+    reason = OVERLAP if spec.overlap is Overlap.SKIP else LIMIT
+    return Verdict(False, holder, reason=reason)
 
 
 def in_turn(job: Job, now: int) -> Verdict | None:

@@ -74,6 +74,7 @@ def spec_of(document: JobDocument) -> JobSpec:
         cancel_grace=document.grace_us,
         output_limit=document.output_limit_bytes,
         selector=document.targets.selector,
+        skips_without_worker=document.targets.if_none == "skip",
         labels=document.labels,
         description=document.description,
         slots=document.slots,

@@ -45,6 +45,15 @@ class Targets(Part):
             json_schema_extra={"enum": ["any"]},
         ),
     ] = "any"
+    if_none: Annotated[
+        Literal["wait", "skip"],
+        Field(
+            description=(
+                "What a due time does while no worker is there that could run the job: "
+                "it waits for one, or is skipped with the reason no_target."
+            )
+        ),
+    ] = "wait"
     waves: Annotated[PendingList | None, Field(description="Not supported yet.")] = None
     parallel: Annotated[PendingCount, Field(description="Not supported yet.")] = 1
     stop_after_failures: Annotated[
