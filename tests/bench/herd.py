@@ -72,9 +72,13 @@ class Herd:
         backoff.reset()
         self.welcome += 1
         every = first.welcome.heartbeat_every.ToTimedelta().total_seconds()
-        beats = asyncio.create_task(self._beat(call, every))
+        times = [every]
+        beats = asyncio.create_task(self._beat(call, times))
         try:
             while isinstance(message := await call.read(), wire.LeaderMessage):
+                if message.heartbeat_ack.HasField("heartbeat_every"):
+                    ack = message.heartbeat_ack
+                    times[0] = ack.heartbeat_every.ToTimedelta().total_seconds()
                 if message.HasField("go_away"):
                     after = message.go_away.reconnect_after.ToTimedelta()
                     return first.welcome.session_id, after.total_seconds()
@@ -88,11 +92,11 @@ class Herd:
     async def _beat(
         self,
         call: aio.StreamStreamCall[wire.WorkerMessage, wire.LeaderMessage],
-        every: float,
+        times: list[float],
     ) -> None:
         sequence = 0
         while True:
-            await asyncio.sleep(every)
+            await asyncio.sleep(times[0])
             sequence += 1
             beat = wire.Heartbeat(sequence=sequence)
             try:

@@ -90,6 +90,8 @@ class FakeLeader(WorkerServiceServicer):
         self.acknowledges_output = True
         self.refuses_output = False
         self.acknowledges_heartbeats = True
+        # (Seconds between heartbeats, time to live) that acknowledgments tell.
+        self.times: tuple[float, float] | None = None
         self.go_away: wire.GoAway | None = None
         self.judge: Callable[[wire.InventoryEntry], wire.InventoryVerdict.ValueType] = (
             self.judge_fairly
@@ -295,6 +297,9 @@ class FakeLeader(WorkerServiceServicer):
                     self.closed = message.heartbeat.closed
                     if self.acknowledges_heartbeats:
                         ack = wire.HeartbeatAck(sequence=message.heartbeat.sequence)
+                        if self.times is not None:
+                            ack.heartbeat_every.CopyFrom(seconds(self.times[0]))
+                            ack.session_ttl.CopyFrom(seconds(self.times[1]))
                         outgoing.put_nowait(wire.LeaderMessage(heartbeat_ack=ack))
                 case "reports":
                     self._take_in(message.reports.reports, outgoing)

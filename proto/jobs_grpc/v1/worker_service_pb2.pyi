@@ -423,15 +423,27 @@ class HeartbeatAck(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_EVERY_FIELD_NUMBER: _builtins.int
+    SESSION_TTL_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
+    @_builtins.property
+    def heartbeat_every(self) -> _duration_pb2.Duration:
+        """They hold from now on, and from when this heartbeat was sent; absent: nothing has
+        changed. The times grow with the number of workers.
+        """
+
+    @_builtins.property
+    def session_ttl(self) -> _duration_pb2.Duration: ...
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
+        heartbeat_every: _duration_pb2.Duration | None = ...,
+        session_ttl: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_every", b"heartbeat_every", "session_ttl", b"session_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_every", b"heartbeat_every", "sequence", b"sequence", "session_ttl", b"session_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

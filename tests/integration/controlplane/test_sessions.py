@@ -7,6 +7,7 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from jobs_grpc.controlplane.core import session_time
 from jobs_grpc.controlplane.core.fleet import SESSION_TTL
 from jobs_grpc.controlplane.rpc import worker_service
 from jobs_grpc.v1 import execution_pb2, fleet_service_pb2, queue_service_pb2
@@ -251,6 +252,23 @@ async def test_beats_are_echoed(calls: Calls) -> None:
         for sequence in (1, 2, 3):
             await worker.say(heartbeat=pb.Heartbeat(sequence=sequence))
             assert (await worker.hear()).heartbeat_ack.sequence == sequence
+
+
+async def test_beside_many_others_a_worker_is_told_to_speak_less_often(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One beat in ten seconds, so that one worker is as many as the usual time allows.
+    monkeypatch.setattr(session_time, "RATE", 1)
+    monkeypatch.setattr(session_time, "_SECOND", 10 * SECOND)
+    async with ScriptedWorker(calls, "first") as first:
+        assert microseconds(first.welcome.session_ttl) == SESSION_TTL
+        async with ScriptedWorker(calls, "second") as second:
+            assert microseconds(second.welcome.session_ttl) == 2 * SESSION_TTL
+            assert microseconds(second.welcome.heartbeat_every) == 20 * SECOND
+            await first.say(heartbeat=pb.Heartbeat(sequence=1))
+            ack = (await first.hear()).heartbeat_ack
+            assert microseconds(ack.session_ttl) == 2 * SESSION_TTL
+            assert microseconds(ack.heartbeat_every) == 20 * SECOND
 
 
 async def test_a_worker_is_listed_with_what_it_has(calls: Calls) -> None:

@@ -229,6 +229,24 @@ async def test_without_answered_heartbeats_nothing_new_begins(tmp_path: Path) ->
         await host.clear()
 
 
+async def test_heartbeats_come_as_often_as_the_last_answer_says(
+    tmp_path: Path,
+) -> None:
+    leader = FakeLeader(heartbeat_seconds=0.05, ttl_seconds=0.3)
+    async with leader:
+        host = Host(leader, tmp_path / "data")
+        await host.start()
+        leader.times = (30.0, 90.0)
+        await leader.until(lambda: leader.beats >= 2)
+        beats = leader.beats
+        # Longer than the time of the welcome: the session is trusted by the new one.
+        await asyncio.sleep(0.6)
+        assert leader.beats <= beats + 1
+        await leader.end_of(leader.command("true"))
+        assert len(leader.hellos) == 1
+        await host.clear()
+
+
 async def test_a_leader_that_is_deaf_is_left(
     leader: FakeLeader, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,6 +194,35 @@ async def test_too_much_is_refused_at_the_door() -> None:
     desk.journal.tell(Beat("s"))
 
 
+async def test_what_is_in_no_hurry_shares_a_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LEISURE", 0.01)
+    desk = Desk()
+    steps = []
+    step_once = desk.journal.step_once
+
+    def counted() -> object:
+        taken = step_once()
+        steps.append(len(taken[1]))
+        return taken
+
+    monkeypatch.setattr(desk.journal, "step_once", counted)
+    async with desk.running():
+        await settle()
+        steps.clear()
+        for _ in range(3):
+            desk.journal.tell_sometime(Beat("s"))
+            await settle()
+        assert steps == []
+        await until(lambda: bool(steps))
+        assert steps == [3]
+        desk.journal.tell_sometime(Beat("s"))
+        desk.journal.tell(Beat("s"))
+        await settle()
+        assert steps == [3, 2]
+
+
 async def test_one_step_takes_a_bounded_number_of_inputs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -42,6 +42,10 @@ class Trust:
         margin = min(MARGIN_SECONDS, self._ttl / _MARGIN_SHARE)
         self._until = max(self._until, sent_at + self._ttl - margin)
 
+    def lengthen(self, ttl_seconds: float) -> None:
+        """The leader gives sessions more time than it had said."""
+        self._ttl = ttl_seconds
+
     def revoke(self) -> None:
         """No session any more."""
         self._until = float("-inf")

@@ -78,7 +78,9 @@ _REQUESTS_KEPT: Final = 100_000
 class Core:
     """The state of one term and how it moves."""
 
-    def __init__(self, *, term: int, session_ttl: int = SESSION_TTL) -> None:
+    def __init__(
+        self, *, term: int, session_ttl: int = SESSION_TTL, promised_ttl: str = ""
+    ) -> None:
         self.term = term
         self.live = Live(sequence=Sequence(term))
         self.waiting = Waiting()
@@ -88,12 +90,13 @@ class Core:
         self._definitions = Definitions(self.live, self.timeline, self.waiting)
         schedules = ScheduleObjects(self._definitions)
         self.pauses = Pauses()
+        self._targets = Targets(self.live)
         self._decider = Decider(
             self.live,
             self.timeline,
             self._executions,
             self.pauses,
-            Targets(self.live, session_ttl=session_ttl),
+            self._targets,
         )
         self._definitions.on_drop = self._decider.drop
         self._pausing = Pausing(
@@ -106,7 +109,11 @@ class Core:
         )
         self._executions.on_counted = self._pausing.note_end
         self._fleet = Fleet(
-            self.live, self._executions, self.waiting, session_ttl=session_ttl
+            self.live,
+            self._executions,
+            self.waiting,
+            session_ttl=session_ttl,
+            promised_ttl=promised_ttl,
         )
         self.backfills = Backfills(self.live, self._executions, self._definitions)
         self._explainer = Explainer(
@@ -153,6 +160,7 @@ class Core:
         self.waiting.limits.now = now
         self._pausing.expire(draft)
         if self._is_new:
+            self._targets.begin(now + self._fleet.time.promised)
             self._decider.recover(draft)
             for job in self.live.jobs.values():
                 for schedule in job.schedules.values():
@@ -179,7 +187,7 @@ class Core:
         self.timeline.alarms.ended(draft.statistics.values())
         self._breakers.note(draft, self.live)
         wake_at = draft.now if self.backfills.is_eager else self._wake_at()
-        return draft.freeze(wake_at)
+        return draft.freeze(wake_at, session_ttl=self._fleet.time.current)
 
     def _follow(self, draft: Draft) -> bool:
         """Let what has ended have its consequences; say whether anything new may wait."""

@@ -71,7 +71,6 @@ class Decider:
 
     def recover(self, draft: Draft) -> None:
         """Decide what came due while no leader lived, before the timeline runs."""
-        self._targets.begin(draft.now)
         known: _Memo = {}
         for job in tuple(self._live.jobs.values()):
             for schedule in job.schedules.values():

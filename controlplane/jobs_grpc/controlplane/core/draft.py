@@ -54,6 +54,8 @@ class Step:
     facts: tuple[Fact, ...]
     # When the core wants to be stepped again at the latest; `None` for "on input".
     wake_at: int | None
+    # How long sessions live from now on, in microseconds.
+    session_ttl: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -160,7 +162,7 @@ class Draft:
             )
         )
 
-    def freeze(self, wake_at: int | None) -> Step:
+    def freeze(self, wake_at: int | None, *, session_ttl: int) -> Step:
         """Return the step; the draft must not be touched after."""
         changes = Changes(
             jobs=tuple(self.jobs.values()),
@@ -220,4 +222,5 @@ class Draft:
             messages=tuple(self.messages),
             facts=tuple(self.facts),
             wake_at=wake_at,
+            session_ttl=session_ttl,
         )

@@ -51,6 +51,7 @@ from .inputs import (
 )
 from .live import Live, Session
 from .rows import WorkerRow
+from .session_time import SessionTime
 from .states import Move, Phase, State
 from .story import Event
 from .waiting import Waiting
@@ -81,8 +82,9 @@ class Fleet:
         waiting: Waiting,
         *,
         session_ttl: int = SESSION_TTL,
+        promised_ttl: str = "",
     ) -> None:
-        self._ttl = session_ttl
+        self.time = SessionTime(session_ttl, promised_ttl)
         self._live = live
         self._executions = executions
         self._waiting = waiting
@@ -91,7 +93,7 @@ class Fleet:
     def restore(self, execution: Execution, now: int) -> None:
         """Stand in for the session that held a lease in an earlier term.
 
-        It has no stream; its worker has a full session time to come back.
+        It has no stream; its worker has the whole time that it was promised to come back.
         """
         session = self._live.sessions.get(execution.session_id)
         if session is None:
@@ -99,7 +101,7 @@ class Fleet:
                 id=execution.session_id,
                 worker_id=execution.worker_id,
                 worker=execution.worker,
-                last_seen=now + self._ttl,
+                last_seen=now + self.time.promised,
             )
             self._live.sessions[session.id] = session
             self._live.sessions_by_worker[session.worker_id] = session
@@ -121,6 +123,7 @@ class Fleet:
             )
             self._live.sessions[session.id] = session
             self._live.sessions_by_worker[session.worker_id] = session
+            self.time.grow(draft, len(self._live.sessions))
         session.worker = hello.worker
         self._waiting.limits.breakers.attach(session)
         session.own_labels = session.labels = hello.labels
@@ -208,7 +211,9 @@ class Fleet:
             for session in self._live.sessions.values():
                 session.last_seen += since
         self._forget_lost(draft.now)
-        limit = draft.now - self._ttl - min(GRACE, self._ttl // _GRACE_SHARE)
+        self.time.expire(draft)
+        time = self.time.current
+        limit = draft.now - time - min(GRACE, time // _GRACE_SHARE)
         silent = [one for one in self._live.sessions.values() if one.last_seen < limit]
         for session in silent:
             self._end(draft, session, "silence")

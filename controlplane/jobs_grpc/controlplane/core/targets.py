@@ -17,14 +17,13 @@ NO_TARGET = "no_target"
 class Targets:
     """The workers of a term, as far as jobs may miss them."""
 
-    def __init__(self, live: Live, *, session_ttl: int) -> None:
+    def __init__(self, live: Live) -> None:
         self._live = live
-        self._ttl = session_ttl
         self._all_known_at = 0
 
-    def begin(self, now: int) -> None:
-        """Give the workers their time to come back, from the first instant of a term."""
-        self._all_known_at = now + self._ttl
+    def begin(self, all_known_at: int) -> None:
+        """Say when all workers of earlier terms have come back that ever will."""
+        self._all_known_at = all_known_at
 
     def are_missing(self, spec: JobSpec, now: int) -> bool:
         """Say whether no worker could ever take an execution of the job.

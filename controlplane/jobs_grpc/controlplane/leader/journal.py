@@ -35,6 +35,8 @@ INBOX_LIMIT: Final = 50_000
 RETRY_AFTER: Final = 2.0
 # The clock is looked at again at least this often, in case it was set.
 LONGEST_SLEEP: Final = 1.0
+# So long, in seconds, an input that is in no hurry waits for others.
+LEISURE: Final = 0.1
 
 Release = Callable[[Step], None]
 
@@ -76,6 +78,8 @@ class Journal:
         self._wake_at: int | None = 0
         self._stepped_at = 0
         self._closed = False
+        # Wakes the stepper for what is in no hurry.
+        self._nudge: asyncio.TimerHandle | None = None
 
     async def submit(self, one: Input) -> object:
         """Return the core's answer once it is durable, or raise its refusal."""
@@ -86,6 +90,10 @@ class Journal:
     def tell(self, one: Input) -> None:
         """Hand in an input whose answer nobody waits for."""
         self._put(one, None)
+
+    def tell_sometime(self, one: Input) -> None:
+        """Hand in an input that is in no hurry: it shares a step with others."""
+        self._put(one, None, is_urgent=False)
 
     async def run(self) -> None:
         """Step and commit until a commit fails or the task is cancelled."""
@@ -160,16 +168,32 @@ class Journal:
             except TimeoutError:
                 continue
 
-    def _put(self, one: Input, future: asyncio.Future[object] | None) -> None:
+    def _put(
+        self,
+        one: Input,
+        future: asyncio.Future[object] | None,
+        *,
+        is_urgent: bool = True,
+    ) -> None:
         if self._closed:
             raise NotLeadingError
         if len(self._inbox) >= self._inbox_limit:
             raise OverloadedError
         self._inbox.append((one, future))
+        if is_urgent:
+            self._arrived.set()
+        elif self._nudge is None:
+            loop = asyncio.get_running_loop()
+            self._nudge = loop.call_later(LEISURE, self._stir)
+
+    def _stir(self) -> None:
+        self._nudge = None
         self._arrived.set()
 
     def _close(self) -> None:
         self._closed = True
+        if self._nudge is not None:
+            self._nudge.cancel()
         while not self._decided.empty():
             self._refuse(self._decided.get_nowait()[1])
         self._refuse([future for _, future in self._inbox])

@@ -68,7 +68,9 @@ class Leader:
     ) -> None:
         # How many inputs may wait for a step.
         self._inbox_limit = inbox_limit
-        # How long a session lives without a sign of its worker, µs.
+        # How long a session lives without a sign of its worker, µs: as it was set, and
+        # as it is with so many workers; see `session_time`.
+        self._usual_ttl = session_ttl
         self.session_ttl = session_ttl
         self._store = store
         self._clock = clock
@@ -101,6 +103,11 @@ class Leader:
         if self._core is None:
             raise NotLeadingError
         return self._core
+
+    @property
+    def longer_ttl(self) -> int | None:
+        """How long sessions live, if that is longer than the server was told."""
+        return None if self.session_ttl == self._usual_ttl else self.session_ttl
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Hear of the facts of each step, after its commit, in order.
@@ -143,6 +150,12 @@ class Leader:
         if self._journal is None:
             raise NotLeadingError
         self._journal.tell(one)
+
+    def tell_sometime(self, one: Input) -> None:
+        """Hand an input to the core that needs no answer and is in no hurry."""
+        if self._journal is None:
+            raise NotLeadingError
+        self._journal.tell_sometime(one)
 
     async def run(self) -> None:
         """Hold one term after another until cancelled."""
@@ -190,7 +203,7 @@ class Leader:
                 term=term,
                 now=self._clock.now(),
                 tzdata=tzdata_version(),
-                session_ttl=self.session_ttl,
+                session_ttl=self._usual_ttl,
             )
         journal = Journal(
             core=core,
@@ -226,6 +239,10 @@ class Leader:
             await asyncio.sleep(RENEW_EVERY)
 
     def _release(self, step: Step) -> None:
+        if step.session_ttl != self.session_ttl:
+            seconds = step.session_ttl / 1_000_000
+            log.info("the sessions of workers live %gs from now on", seconds)
+            self.session_ttl = step.session_ttl
         for message in step.messages:
             self.outboxes.deliver(message)
         if not step.facts:

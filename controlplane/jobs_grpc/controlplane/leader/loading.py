@@ -23,6 +23,7 @@ from jobs_grpc.controlplane.core.rows import (
 )
 from jobs_grpc.controlplane.core.schedule_object import ScheduleObject, object_of
 from jobs_grpc.controlplane.core.schedule_rows import ScheduleObjectRow
+from jobs_grpc.controlplane.core.session_time import KEY as SESSION_TIME_KEY
 from jobs_grpc.controlplane.core.states import Phase, State
 from jobs_grpc.controlplane.core.zones import KEY as ZONES_KEY
 from jobs_grpc.controlplane.core.zones import Zones
@@ -46,8 +47,13 @@ def build_core(
     A row that cannot be understood (by a bug, or a hand in the database) costs its own
     job or execution and a line in the log, never the term.
     """
-    core = Core(term=term, session_ttl=session_ttl)
-    core.zones = Zones(dict(state.meta).get(ZONES_KEY, ""), tzdata)
+    meta = dict(state.meta)
+    core = Core(
+        term=term,
+        session_ttl=session_ttl,
+        promised_ttl=meta.get(SESSION_TIME_KEY, ""),
+    )
+    core.zones = Zones(meta.get(ZONES_KEY, ""), tzdata)
     counts = dict(state.counts)
     for queue in state.queues:
         known = core.waiting.queues.get(queue.name)

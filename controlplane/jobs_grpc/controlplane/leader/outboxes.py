@@ -23,6 +23,9 @@ class BeatEchoed:
     """The answer to a heartbeat: it was seen."""
 
     sequence: int
+    # How long its session lives now, in microseconds, where that is not what it was told
+    # in its welcome.
+    session_ttl: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Outbox:
     """The messages for one stream."""
 
     stream: int
+    # The session that it carries; "" before its welcome.
+    session_id: str = ""
     _items: deque[Item] = field(default_factory=deque)
     _filled: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -74,9 +79,8 @@ class Outboxes:
 
     def close(self, outbox: Outbox) -> None:
         self._by_stream.pop(outbox.stream, None)
-        for session_id, bound in tuple(self._by_session.items()):
-            if bound is outbox:
-                del self._by_session[session_id]
+        if self._by_session.get(outbox.session_id) is outbox:
+            del self._by_session[outbox.session_id]
 
     def deliver(self, message: Message) -> None:
         """Put a message where its session's stream takes it."""
@@ -88,6 +92,7 @@ class Outboxes:
             if replaced is not None and replaced is not opened:
                 replaced.put(SentAway("another stream carries the session now", 0.0))
             self._by_session[message.session_id] = opened
+            opened.session_id = message.session_id
         outbox = self._by_session.get(message.session_id)
         if outbox is not None:
             outbox.put(message)

@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import grpc
 from grpc.aio import EOF, ServicerContext
 
+from jobs_grpc.controlplane.core import session_time
 from jobs_grpc.controlplane.core.effects import (
     CancelWanted,
     DrainWanted,
@@ -52,8 +53,6 @@ from .report_message import reports_of
 
 Context = ServicerContext[Any, Any]
 
-# So many beats may be missed before a session ends.
-BEATS: Final = 3
 # A message of leases is cut at about this size (the limit is 4 MiB), and at this many:
 # the worker begins the first while the next message is made, and both stay busy.
 _LEASES_BYTES: Final = 1_000_000
@@ -146,16 +145,21 @@ class WorkerService(WorkerServiceServicer):
         if kind == "reports":
             await self._tell(reports_of(session_id, message.reports))
         elif kind == "heartbeat":
-            await self._tell(Beat(session_id, message.heartbeat.closed))
-            outbox.put(BeatEchoed(message.heartbeat.sequence))
+            beat = message.heartbeat
+            # A worker that takes no work now is to be given none at once.
+            tell = self._leader.tell if beat.closed else self._leader.tell_sometime
+            await self._tell(Beat(session_id, beat.closed), tell)
+            outbox.put(BeatEchoed(beat.sequence, self._leader.longer_ttl))
         elif kind == "goodbye":
             await self._tell(CloseSession(session_id, outbox.stream))
 
-    async def _tell(self, one: Input) -> None:
+    async def _tell(
+        self, one: Input, tell: Callable[[Input], None] | None = None
+    ) -> None:
         """Hand an input to the core; while it has too much, do not read on."""
         while True:
             try:
-                self._leader.tell(one)
+                (tell or self._leader.tell)(one)
             except OverloadedError:
                 await asyncio.sleep(_PAUSE_WHEN_OVERLOADED)
             else:
@@ -213,8 +217,7 @@ class WorkerService(WorkerServiceServicer):
                 drain = pb.Drain(deadline=duration(item.deadline))
                 return pb.LeaderMessage(drain=drain)
             case BeatEchoed():
-                echo = pb.HeartbeatAck(sequence=item.sequence)
-                return pb.LeaderMessage(heartbeat_ack=echo)
+                return pb.LeaderMessage(heartbeat_ack=self._echo(item))
             case SentAway():
                 return pb.LeaderMessage(go_away=_go_away(item.reason, item.after))
             case SessionGone():
@@ -232,11 +235,20 @@ class WorkerService(WorkerServiceServicer):
         if batch:
             yield pb.LeaderMessage(leases=pb.Leases(leases=batch))
 
+    def _echo(self, item: BeatEchoed) -> pb.HeartbeatAck:
+        if item.session_ttl is None:
+            return pb.HeartbeatAck(sequence=item.sequence)
+        return pb.HeartbeatAck(
+            sequence=item.sequence,
+            heartbeat_every=duration(item.session_ttl // session_time.BEATS),
+            session_ttl=duration(item.session_ttl),
+        )
+
     def _welcome(self, welcomed: SessionWelcomed) -> pb.Welcome:
         return pb.Welcome(
             session_id=welcomed.session_id,
             term=self._leader.term,
-            heartbeat_every=duration(self._leader.session_ttl // BEATS),
+            heartbeat_every=duration(self._leader.session_ttl // session_time.BEATS),
             session_ttl=duration(self._leader.session_ttl),
             protocol=PROTOCOL_VERSION,
             answers=[

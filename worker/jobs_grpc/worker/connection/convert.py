@@ -97,6 +97,13 @@ class Welcome(NamedTuple):
     verdicts: Mapping[int, Verdict]
 
 
+class SessionTimes(NamedTuple):
+    """How often to speak, and how long the session outlives silence."""
+
+    heartbeat_seconds: float
+    ttl_seconds: float
+
+
 def hello(
     introduction: Introduction,
     *,
@@ -148,6 +155,13 @@ def welcome(message: wire.Welcome) -> Welcome:
             if answer.verdict in VERDICTS
         },
     )
+
+
+def session_times(message: wire.HeartbeatAck) -> SessionTimes | None:
+    """Read what an acknowledgment says of the session's times; None if nothing."""
+    every = microseconds(message.heartbeat_every) / 1e6
+    ttl = microseconds(message.session_ttl) / 1e6
+    return SessionTimes(every, ttl) if 0 < every < ttl else None
 
 
 def lease(message: wire.Lease) -> Lease:

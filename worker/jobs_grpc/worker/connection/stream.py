@@ -82,6 +82,8 @@ class SessionStream:
         self._is_parting = False
         self._sequence = 0
         self._beat_due = False
+        # Seconds between two heartbeats; the leader says how many.
+        self._beat_every = 0.0
         # What this stream's leader knows of why no work is taken.
         self._told_closed = ""
         self._beats: dict[int, float] = {}
@@ -167,7 +169,8 @@ class SessionStream:
     async def _serve(self, welcome: convert.Welcome) -> None:
         async with Supervisor() as tasks:
             tasks.start(self._write(), name="session-writer")
-            tasks.start(self._beat(welcome.heartbeat_seconds), name="heartbeat")
+            self._beat_every = welcome.heartbeat_seconds
+            tasks.start(self._beat(), name="heartbeat")
             tasks.start(push_output(self._stub, self._parts.shipping), name="output")
             await self._read()
 
@@ -199,16 +202,20 @@ class SessionStream:
                 log.info("this worker is drained: what runs has %.0fs to end", seconds)
                 session.drained()
             case "heartbeat_ack":
-                self._heartbeat_acknowledged(message.heartbeat_ack.sequence)
+                self._heartbeat_acknowledged(message.heartbeat_ack)
             case "go_away":
                 self._away = message.go_away
             case other:
                 # A newer leader may say more than this worker understands.
                 log.info("the leader sent %s, which this worker ignores", other)
 
-    def _heartbeat_acknowledged(self, sequence: int) -> None:
-        sent_at = self._beats.pop(sequence, None)
+    def _heartbeat_acknowledged(self, ack: wire.HeartbeatAck) -> None:
+        sent_at = self._beats.pop(ack.sequence, None)
         if sent_at is not None:
+            times = convert.session_times(ack)
+            if times is not None:
+                self._beat_every = times.heartbeat_seconds
+                self._parts.trust.lengthen(times.ttl_seconds)
             self._heard_at = self._parts.clock.monotonic()
             self._parts.trust.renew(sent_at)
             self._parts.session.trusted()
@@ -241,16 +248,16 @@ class SessionStream:
         self._beats[self._sequence] = self._parts.clock.monotonic()
         return await write(self._call, convert.heartbeat(self._sequence, closed))
 
-    async def _beat(self, every: float) -> None:
+    async def _beat(self) -> None:
         """Make the writer send heartbeats, and give up on a leader that is deaf.
 
         Sent by the loop itself, on purpose: a worker whose loop is stuck should look dead.
         """
-        patience = 2 * every + KEEPALIVE_TIMEOUT_SECONDS
         while True:
+            every = self._beat_every
             await asyncio.sleep(every)
             silence = self._parts.clock.monotonic() - self._heard_at
-            if silence > patience:
+            if silence > 2 * every + KEEPALIVE_TIMEOUT_SECONDS:
                 self._drop(f"no heartbeat was answered for {silence:.0f}s")
                 return
             self._beat_due = True
