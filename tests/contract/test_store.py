@@ -15,15 +15,13 @@ from jobs_grpc.controlplane.core.rows import (
     Changes,
     CountRow,
     CursorRow,
-    DeadLetterRow,
     ExecutionRow,
     FailureStreakRow,
-    LinkRow,
     MetaRow,
-    RetryRow,
     RevisionRow,
 )
 from jobs_grpc.controlplane.core.schedule_rows import BackfillRow, JoinRow
+from jobs_grpc.controlplane.core.story_rows import DeadLetterRow, LinkRow, RetryRow
 from jobs_grpc.controlplane.storage.memory import MemoryStore
 from jobs_grpc.controlplane.storage.sqlite import SqliteStore
 from jobs_grpc.controlplane.storage.statements import ManyRows

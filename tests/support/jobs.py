@@ -17,11 +17,9 @@ from jobs_grpc.controlplane.core.inputs import (
 )
 from jobs_grpc.controlplane.core.job import STANDALONE, JobKey, JobSpec
 from jobs_grpc.controlplane.core.rows import (
-    AttemptRow,
     CreatedRow,
     DecisionRow,
     EndedRow,
-    EventRow,
     ExtendedRow,
     HoldRow,
     JobRow,
@@ -38,6 +36,7 @@ from jobs_grpc.controlplane.core.schedule_rows import (
     ScheduleObjectRow,
 )
 from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.story_rows import AttemptRow, EventRow
 from jobs_grpc.controlplane.leader.specs import spec_of
 from jobs_grpc.jobfile import JobDocument
 

@@ -31,8 +31,9 @@ from jobs_grpc.controlplane.core.inputs import (
     Submission,
 )
 from jobs_grpc.controlplane.core.live import Job, Session
-from jobs_grpc.controlplane.core.rows import AttemptRow, DecisionRow, ExecutionRow
+from jobs_grpc.controlplane.core.rows import DecisionRow, ExecutionRow
 from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.story_rows import AttemptRow
 from jobs_grpc.controlplane.leader.loading import build_core
 from jobs_grpc.controlplane.storage.memory import MemoryStore
 from jobs_grpc.controlplane.storage.store import DecisionFilter, ExecutionFilter

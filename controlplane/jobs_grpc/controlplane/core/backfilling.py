@@ -37,7 +37,8 @@ from .errors import (
     NotRunningError,
     RevisionMismatchError,
 )
-from .executions import Executions, Origin
+from .execution import Origin
+from .executions import Executions
 from .inputs import BeginBackfill, ChangeBackfill
 from .job import JobSpec, backfill_execution_id
 from .live import Job, Live

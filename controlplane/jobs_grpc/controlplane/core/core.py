@@ -21,8 +21,8 @@ from .deciding import Decider
 from .definitions import Definitions, job_name
 from .draft import Draft, Step
 from .errors import ExecutionNotFoundError, NotRunningError, RefusedError
-from .execution import Execution
-from .executions import Executions, Origin
+from .execution import Execution, Origin
+from .executions import Executions
 from .explaining import Explainer, Explanation
 from .fleet import LOST_KEPT, SESSION_TTL, Fleet
 from .fleet_rows import BreakerRow, OrderRow

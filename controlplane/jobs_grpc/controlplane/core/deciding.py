@@ -18,8 +18,8 @@ from .bounds import count_start, refusal
 from .catchup import COLLAPSE_ABOVE, Missed, Plan, Unattended, plan, unattended
 from .draft import Draft
 from .effects import DueTimeSkipped
-from .execution import Execution
-from .executions import Executions, Origin
+from .execution import Execution, Origin
+from .executions import Executions
 from .job import CatchUp, event_execution_id, execution_id
 from .live import Live, Schedule, Streak
 from .overlap import LIMIT, Verdict, in_the_way, in_turn, judge

@@ -15,19 +15,15 @@ from .execution import Execution, Result
 from .fleet_rows import BreakerRow, OrderRow
 from .joins import row as join_row
 from .rows import (
-    AttemptRow,
     Changes,
     CountRow,
     CursorRow,
-    DeadLetterRow,
     DecisionRow,
     EndedRow,
-    EventRow,
     ExtendedRow,
     FailureStreakRow,
     HoldRow,
     JobRow,
-    LinkRow,
     MetaRow,
     PauseRow,
     RevisionRow,
@@ -35,6 +31,7 @@ from .rows import (
     WorkerRow,
 )
 from .schedule_rows import BackfillStartRow, ScheduleObjectRow
+from .story_rows import AttemptRow, DeadLetterRow, EventRow, LinkRow
 
 if TYPE_CHECKING:
     from .backfill import Backfill

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .job import Delivery, JobSpec, KeyName
 from .retrying import RetryState
-from .rows import AttemptRow, CreatedRow, EndedRow, MovedRow
+from .rows import CreatedRow, EndedRow, MovedRow
 from .states import Move, Phase, State, after
+from .story_rows import AttemptRow
 
 if TYPE_CHECKING:
     from .gates import Gate
@@ -39,6 +40,19 @@ class Hold(NamedTuple):
     def place(self) -> tuple[str, str]:
         """Return what all executions that wait for the same thing have in common."""
         return self.reason, self.subject
+
+
+class Origin(NamedTuple):
+    """Why an execution comes to be."""
+
+    id: str
+    trigger: str
+    requested_by: str
+    scheduled_for: int
+    schedule_id: str = ""
+    request_id: str | None = None
+    # What it waits for before it may stand in a waiting line.
+    hold: Hold | None = None
 
 
 class Result(NamedTuple):

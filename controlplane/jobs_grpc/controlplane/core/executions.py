@@ -13,7 +13,7 @@ holds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from .again import Again
 from .cancelling import BOUND, Cancelling
@@ -26,62 +26,19 @@ from .effects import (
     ExecutionStarted,
     LeaseGranted,
 )
-from .execution import Execution, Hold, Result
+from .execution import Execution, Origin, Result
 from .followups import FollowUps
 from .holding import Holds
 from .job import JobSpec, UnresolvedError, resolve
 from .later import Later
 from .live import Job, Live, Session
+from .outcome import SILENT, explained, never_begun
 from .overlap import settle
 from .quarantine import Quarantine
 from .retrying import LOSSES
 from .states import FAILURES, Move, Phase, State
 from .story import Event
 from .waiting import Waiting
-
-# What a worker says of an attempt that printed nothing for too long.
-SILENT: Final = "(timeouts.silence)"
-
-
-class Origin(NamedTuple):
-    """Why an execution comes to be."""
-
-    id: str
-    trigger: str
-    requested_by: str
-    scheduled_for: int
-    schedule_id: str = ""
-    request_id: str | None = None
-    # What it waits for before it may stand in a waiting line.
-    hold: Hold | None = None
-
-
-def _explained(execution: Execution, result: Result) -> Result:
-    """Say in words why an execution did not succeed, where its worker did not."""
-    if result.move is Move.CANCEL and is_overdue(execution):
-        return result._replace(move=Move.TIME_OUT, error=execution.cancel_reason)
-    if result.error or result.move is Move.SUCCEED:
-        return result
-    match result.move:
-        case Move.CANCEL:
-            error = execution.cancel_reason or "cancelled"
-        case Move.TIME_OUT:
-            error = f"timed out after {execution.spec.timeout / 1_000_000:g}s"
-        case _ if result.signal:
-            error = f"ended by signal {result.signal}"
-        case _:
-            error = f"Command failed: exit status {result.exit_code}"
-    return result._replace(error=error)
-
-
-def _never_begun(execution: Execution, result: Result) -> Result:
-    """Return the truth about a lost attempt that turns out never to have begun.
-
-    It is cancelled only if somebody asked for that.
-    """
-    if execution.cancel_reason:
-        return result
-    return result._replace(move=Move.FAIL, error=f"it was never begun: {result.error}")
 
 
 class Executions:
@@ -246,7 +203,7 @@ class Executions:
         """Take the result of the current attempt, or of a lost one."""
         waits_on = execution.state in {State.PENDING, State.RUNNING}
         if result.never_began and execution.state is State.LOST:
-            result = _never_begun(execution, result)
+            result = never_begun(execution, result)
         if waits_on:
             self._limits.breakers.judge(execution, result, draft.now)
         is_given_back = result.never_began or (
@@ -262,13 +219,13 @@ class Executions:
                 draft, execution, reason, may_have_begun=False, result=result
             )
         elif result.move is not Move.LOSE:
-            explained = _explained(execution, result)
-            if explained.move is Move.TIME_OUT and not is_overdue(execution):
-                which = "silence" if SILENT in explained.error else "attempt"
+            told = explained(execution, result)
+            if told.move is Move.TIME_OUT and not is_overdue(execution):
+                which = "silence" if SILENT in told.error else "attempt"
                 draft.note_event(execution, Event.TIMED_OUT, which=which)
             is_failure = result.move in {Move.FAIL, Move.TIME_OUT} and waits_on
-            if not is_failure or not self._again.retry(draft, execution, explained):
-                self._end(draft, execution, explained)
+            if not is_failure or not self._again.retry(draft, execution, told):
+                self._end(draft, execution, told)
         elif execution.state is not State.LOST:
             is_poison = not result.never_began and self.quarantine.note_loss(
                 draft, execution
@@ -302,7 +259,7 @@ class Executions:
             self._limits.breakers.judge(execution, lost, draft.now)
         if execution.state is State.CANCELLING and never_began:
             result = Result(move=Move.CANCEL, finished_at=draft.now)
-            self._end(draft, execution, _explained(execution, result))
+            self._end(draft, execution, explained(execution, result))
         elif execution.state is State.CANCELLING:
             self._lose(draft, execution, f"{reason} while it was being cancelled")
         elif never_began or (is_leased and not was_held):

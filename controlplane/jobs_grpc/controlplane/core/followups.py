@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 from .deadlines import is_overdue
 from .draft import Draft
 from .errors import NotRetryableError
-from .execution import Execution, Result
+from .execution import Execution, Origin, Result
 from .inputs import PurgeDeadLetters, RunAgain
 from .job import execution_id
-from .rows import DeadLetterRow, LinkRow
 from .states import FAILURES, State
 from .story import Event
+from .story_rows import DeadLetterRow, LinkRow
 
 if TYPE_CHECKING:
     from .executions import Executions
@@ -67,8 +67,6 @@ class FollowUps:
         It is of the job as it is defined now, where there still is one, with the params
         of the old one.
         """
-        from .executions import Origin
-
         if request.origin_id in self._live.executions:
             raise NotRetryableError(
                 f"execution {request.origin_id} has not ended",
@@ -129,8 +127,6 @@ class FollowUps:
         draft.note_event(execution, Event.DEAD_LETTERED, reason=reason)
 
     def _fall_back(self, draft: Draft, execution: Execution) -> None:
-        from .executions import Origin
-
         fallback = execution.spec.fallback
         if fallback is None:
             return

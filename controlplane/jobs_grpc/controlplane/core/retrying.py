@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from .rows import RetryRow
+from .story_rows import RetryRow
 
 # Executions whose attempts may have begun and were lost this often are given up.
 LOSSES: Final = 10

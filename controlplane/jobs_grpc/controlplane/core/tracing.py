@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .rows import AttemptRow, DecisionRow, EventRow, ExecutionRow, LinkRow
+from .rows import DecisionRow, ExecutionRow
 from .states import FINAL
 from .story import Event
+from .story_rows import AttemptRow, EventRow, LinkRow
 
 _MICRO = 1_000_000
 

@@ -14,24 +14,26 @@ from jobs_grpc.controlplane.core.fleet_rows import OrderRow
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
-    AttemptRow,
     Changes,
     CountRow,
-    DeadLetterRow,
-    EventRow,
     ExecutionRow,
     HoldRow,
     JobRecord,
     JobRow,
-    LinkRow,
     MetaRow,
     QueueRow,
-    RetryRow,
     ScheduleRow,
     StatisticsRow,
     WorkerRow,
 )
 from jobs_grpc.controlplane.core.schedule_rows import ScheduleObjectRow
+from jobs_grpc.controlplane.core.story_rows import (
+    AttemptRow,
+    DeadLetterRow,
+    EventRow,
+    LinkRow,
+    RetryRow,
+)
 
 from .memory_backfills import BackfillVerbs, MemoryBackfills
 from .memory_decisions import MemoryDecisions

@@ -23,19 +23,21 @@ from jobs_grpc.controlplane.core.fleet_rows import OrderRow
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
-    AttemptRow,
     Changes,
-    DeadLetterRow,
     DecisionRow,
-    EventRow,
     ExecutionRow,
     JobRecord,
-    LinkRow,
     PauseRow,
     QueueRow,
     WorkerRow,
 )
 from jobs_grpc.controlplane.core.schedule_rows import BackfillRow
+from jobs_grpc.controlplane.core.story_rows import (
+    AttemptRow,
+    DeadLetterRow,
+    EventRow,
+    LinkRow,
+)
 
 
 class StoreError(Exception):

@@ -14,22 +14,17 @@ from jobs_grpc.controlplane.core.fleet_rows import BreakerRow, OrderRow
 from jobs_grpc.controlplane.core.job import JobKey
 from jobs_grpc.controlplane.core.rows import (
     ActiveState,
-    AttemptRow,
     Changes,
     CountRow,
-    DeadLetterRow,
     DecisionRow,
-    EventRow,
     ExecutionRow,
     FailureStreakRow,
     HoldRow,
     JobRecord,
     JobRow,
-    LinkRow,
     MetaRow,
     PauseRow,
     QueueRow,
-    RetryRow,
     ScheduleRow,
     StatisticsRow,
     WorkerRow,
@@ -40,6 +35,13 @@ from jobs_grpc.controlplane.core.schedule_rows import (
     ScheduleObjectRow,
 )
 from jobs_grpc.controlplane.core.states import FINAL
+from jobs_grpc.controlplane.core.story_rows import (
+    AttemptRow,
+    DeadLetterRow,
+    EventRow,
+    LinkRow,
+    RetryRow,
+)
 from jobs_grpc.controlplane.storage.store import (
     DeadLetterFilter,
     DecisionFilter,
