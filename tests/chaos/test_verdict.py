@@ -289,3 +289,19 @@ def test_a_range_row_speaks_for_all_due_times_in_it() -> None:
         first, outcome="skipped", reason="paused", until=first.due_at + 5
     )
     assert judge(history) == []
+
+
+@pytest.mark.parametrize(("job", "names"), [("twice", []), ("once", ["at-most-once"])])
+def test_what_nobody_answered_may_run_as_often_as_its_job(
+    job: str, names: list[str]
+) -> None:
+    history = good()
+    history.unanswered = 1
+    history.told.append(replace(told("ghost", job=job), attempt=2, fence=2))
+    for fence in (1, 2):
+        at = BEGAN + 4 * fence
+        history.witnessed += [
+            seen("start", "ghost", at, fence=fence),
+            seen("end", "ghost", at + 1, fence=fence),
+        ]
+    assert [one.invariant for one in judge(history)] == names
