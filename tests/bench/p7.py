@@ -76,7 +76,8 @@ def measure() -> dict[str, float]:
             server = system.start_server()
             herd = Herd(system.address)
             connected = herd.wait(SESSIONS)
-            time.sleep(10)
+            # Until each has heard, with a heartbeat, how often it is to speak now.
+            time.sleep(25)
             before = system.cpu_seconds()[0]
             time.sleep(IDLE_SECONDS)
             share = (system.cpu_seconds()[0] - before) / IDLE_SECONDS

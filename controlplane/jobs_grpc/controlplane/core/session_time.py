@@ -4,7 +4,7 @@ A heartbeat costs the leader what a message costs, however idle the worker: 0.3 
 of CPU time, so ten thousand workers that speak every ten seconds take a third of a core.
 So the time that sessions live grows with the fleet, and `RATE` beats come in a second at
 most (HashiCorp Nomad's `max_heartbeats_per_second` does the same). Nothing changes for
-fleets of up to five thousand.
+fleets of up to four thousand.
 
 A worker begins work for as long as it trusts its session, so the longer time is in force
 here, and written down, before a worker hears of it; a leader that stands in for workers of
@@ -22,7 +22,7 @@ KEY: Final = "session_ttl"
 # So many beats may be missed before a session ends.
 BEATS: Final = 3
 # Beats in a second, of all workers together.
-RATE: Final = 500
+RATE: Final = 400
 _SECOND: Final = 1_000_000
 # It grows by such parts of itself, so that it is seldom written.
 _PARTS: Final = 4
