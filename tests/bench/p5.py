@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jobs_grpc.client import Client, JobsError
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.inputs import ApplyJobs
+from jobs_grpc.controlplane.core.state.inputs import ApplyJobs
 from jobs_grpc.controlplane.leader.specs import spec_of
 from jobs_grpc.controlplane.storage.sqlite.store import SqliteStore
 from jobs_grpc.jobfile import JobDocument

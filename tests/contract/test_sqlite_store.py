@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs_grpc.controlplane.core.rows import Changes
+from jobs_grpc.controlplane.core.rows.changes import Changes
 from jobs_grpc.controlplane.storage.sqlite import SqliteStore
 from jobs_grpc.controlplane.storage.sqlite.migrate import known, migrate
 from jobs_grpc.controlplane.storage.store import (
@@ -50,7 +50,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from jobs_grpc.controlplane.core.rows import Changes
+from jobs_grpc.controlplane.core.rows.changes import Changes
 from jobs_grpc.controlplane.storage.sqlite import SqliteStore
 from support.jobs import created_row
 

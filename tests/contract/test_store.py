@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.fleet_rows import OrderRow
-from jobs_grpc.controlplane.core.rows import (
+from jobs_grpc.controlplane.core.rows.changes import (
     Changes,
     CountRow,
     CursorRow,
@@ -20,8 +19,9 @@ from jobs_grpc.controlplane.core.rows import (
     MetaRow,
     RevisionRow,
 )
-from jobs_grpc.controlplane.core.schedule_rows import BackfillRow, JoinRow
-from jobs_grpc.controlplane.core.story_rows import DeadLetterRow, LinkRow, RetryRow
+from jobs_grpc.controlplane.core.rows.fleet import OrderRow
+from jobs_grpc.controlplane.core.rows.schedules import BackfillRow, JoinRow
+from jobs_grpc.controlplane.core.rows.story import DeadLetterRow, LinkRow, RetryRow
 from jobs_grpc.controlplane.storage.memory import MemoryStore
 from jobs_grpc.controlplane.storage.sqlite import SqliteStore
 from jobs_grpc.controlplane.storage.statements import ManyRows

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from jobs_grpc.controlplane.core.states import mermaid
+from jobs_grpc.controlplane.core.state.states import mermaid
 
 ROOT = Path(__file__).resolve().parents[2]
 

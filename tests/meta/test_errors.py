@@ -7,8 +7,8 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from jobs_grpc.controlplane.core import errors as core
-from jobs_grpc.controlplane.core.errors import RefusedError
+from jobs_grpc.controlplane.core.state import errors as core
+from jobs_grpc.controlplane.core.state.errors import RefusedError
 from jobs_grpc.controlplane.leader.journal import NotLeadingError, OverloadedError
 from jobs_grpc.controlplane.output.errors import OutputError
 from jobs_grpc.controlplane.rpc.errors import REASONS, UNUSED, refusal_of

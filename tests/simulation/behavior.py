@@ -10,7 +10,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from jobs_grpc.controlplane.core.job import JobSpec
+from jobs_grpc.controlplane.core.state.job import JobSpec
 from jobs_grpc.controlplane.leader.specs import spec_of
 from jobs_grpc.jobfile import JobDocument
 

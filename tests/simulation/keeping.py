@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Generator
 from typing import Any, Final, TypeVar
 
-from jobs_grpc.controlplane.core.rows import Changes
+from jobs_grpc.controlplane.core.rows.changes import Changes
 from jobs_grpc.controlplane.storage.memory import MemoryStore
 from jobs_grpc.controlplane.storage.store import StoreFailedError
 

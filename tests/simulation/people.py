@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from jobs_grpc.controlplane.core.errors import RefusedError
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.errors import RefusedError
+from jobs_grpc.controlplane.core.state.inputs import (
     ApplyJobs,
     Cancel,
     DeleteJob,
@@ -16,7 +16,7 @@ from jobs_grpc.controlplane.core.inputs import (
     Submission,
     Submit,
 )
-from jobs_grpc.controlplane.core.job import STANDALONE, JobKey
+from jobs_grpc.controlplane.core.state.job import STANDALONE, JobKey
 from jobs_grpc.controlplane.leader.journal import NotLeadingError
 
 from .behavior import KINDS, Kind, spec_named

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.draft import Draft, Step
-from jobs_grpc.controlplane.core.execution import Execution, Result
-from jobs_grpc.controlplane.core.live import Schedule, Session
-from jobs_grpc.controlplane.core.states import State
+from jobs_grpc.controlplane.core.state.draft import Draft, Step
+from jobs_grpc.controlplane.core.state.execution import Execution, Result
+from jobs_grpc.controlplane.core.state.live import Schedule, Session
+from jobs_grpc.controlplane.core.state.states import State
 from jobs_grpc.controlplane.leader.journal import Journal
 
 from .faults import HOSTS, LEADERS, MIXED, SILENCE, Theme

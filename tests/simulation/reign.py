@@ -13,8 +13,9 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.draft import Step
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.rows.changes import ActiveState
+from jobs_grpc.controlplane.core.state.draft import Step
+from jobs_grpc.controlplane.core.state.effects import (
     CancelWanted,
     DrainWanted,
     LeaseGranted,
@@ -24,14 +25,13 @@ from jobs_grpc.controlplane.core.effects import (
     StartGranted,
     StartRefused,
 )
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.inputs import (
     Beat,
     CloseSession,
     Input,
     OpenSession,
     StreamClosed,
 )
-from jobs_grpc.controlplane.core.rows import ActiveState
 from jobs_grpc.controlplane.leader import loading
 from jobs_grpc.controlplane.leader.journal import Journal, NotLeadingError
 from jobs_grpc.controlplane.leader.leader import Leader

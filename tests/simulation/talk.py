@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from jobs_grpc.controlplane.core.effects import LeaseGranted
-from jobs_grpc.controlplane.core.execution import Result as CoreResult
-from jobs_grpc.controlplane.core.fleet import SESSION_TTL
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.fleet.sessions import SESSION_TTL
+from jobs_grpc.controlplane.core.state.effects import LeaseGranted
+from jobs_grpc.controlplane.core.state.execution import Result as CoreResult
+from jobs_grpc.controlplane.core.state.inputs import (
     Finished,
     Held,
     Reports,
     Started,
     Starting,
 )
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.states import Move
 from jobs_grpc.controlplane.output.records import Chunk, LogKey, Stream
 from jobs_grpc.worker.attempts.attempt import Attempt
 from jobs_grpc.worker.attempts.outbox import News

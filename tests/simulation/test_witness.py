@@ -237,7 +237,7 @@ def _more_processes_than_the_job_may_have(history: History) -> None:
 
 
 def _older_term_writes(history: History) -> None:
-    from jobs_grpc.controlplane.core.rows import Changes
+    from jobs_grpc.controlplane.core.rows.changes import Changes
 
     history.witness.committed(2, Changes())
     history.witness.committed(1, Changes())

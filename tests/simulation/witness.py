@@ -29,7 +29,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from jobs_grpc.controlplane.core.rows import Changes, EndedRow
+from jobs_grpc.controlplane.core.rows.changes import Changes, EndedRow
 
 from .kernel import SECOND, Kernel
 

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from jobs_grpc.controlplane.core.states import IllegalMoveError
+from jobs_grpc.controlplane.core.state.states import IllegalMoveError
 from jobs_grpc.worker.attempts.table import IllegalEventError
 
 from .behavior import KINDS, SCHEDULED, SUBMITTED, Kind, spec_named

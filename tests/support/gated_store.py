@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from jobs_grpc.controlplane.core.rows import Changes
+from jobs_grpc.controlplane.core.rows.changes import Changes
 from jobs_grpc.controlplane.storage.memory import MemoryStore
 
 

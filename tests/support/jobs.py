@@ -6,17 +6,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any, Final
 
-from jobs_grpc.controlplane.core.execution import Result
-from jobs_grpc.controlplane.core.fleet_rows import BreakerRow
-from jobs_grpc.controlplane.core.inputs import (
-    ApplyJobs,
-    Held,
-    OpenSession,
-    Submission,
-    Submit,
-)
-from jobs_grpc.controlplane.core.job import STANDALONE, JobKey, JobSpec
-from jobs_grpc.controlplane.core.rows import (
+from jobs_grpc.controlplane.core.rows.changes import (
     CreatedRow,
     DecisionRow,
     EndedRow,
@@ -30,13 +20,23 @@ from jobs_grpc.controlplane.core.rows import (
     StatisticsRow,
     WorkerRow,
 )
-from jobs_grpc.controlplane.core.schedule_rows import (
+from jobs_grpc.controlplane.core.rows.fleet import BreakerRow
+from jobs_grpc.controlplane.core.rows.schedules import (
     BackfillRow,
     BackfillStartRow,
     ScheduleObjectRow,
 )
-from jobs_grpc.controlplane.core.states import Move
-from jobs_grpc.controlplane.core.story_rows import AttemptRow, EventRow
+from jobs_grpc.controlplane.core.rows.story import AttemptRow, EventRow
+from jobs_grpc.controlplane.core.state.execution import Result
+from jobs_grpc.controlplane.core.state.inputs import (
+    ApplyJobs,
+    Held,
+    OpenSession,
+    Submission,
+    Submit,
+)
+from jobs_grpc.controlplane.core.state.job import STANDALONE, JobKey, JobSpec
+from jobs_grpc.controlplane.core.state.states import Move
 from jobs_grpc.controlplane.leader.specs import spec_of
 from jobs_grpc.jobfile import JobDocument
 

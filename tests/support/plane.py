@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from jobs_grpc.controlplane.core.effects import Fact
+from jobs_grpc.controlplane.core.state.effects import Fact
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.output import Output
 from jobs_grpc.controlplane.rpc.following import Following

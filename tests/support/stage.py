@@ -12,15 +12,17 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.draft import Step
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.rows.changes import DecisionRow, ExecutionRow
+from jobs_grpc.controlplane.core.rows.story import AttemptRow
+from jobs_grpc.controlplane.core.state.draft import Step
+from jobs_grpc.controlplane.core.state.effects import (
     Fact,
     LeaseGranted,
     Message,
     SessionWelcomed,
 )
-from jobs_grpc.controlplane.core.errors import RefusedError
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.errors import RefusedError
+from jobs_grpc.controlplane.core.state.inputs import (
     Finished,
     Held,
     Input,
@@ -30,10 +32,8 @@ from jobs_grpc.controlplane.core.inputs import (
     StreamClosed,
     Submission,
 )
-from jobs_grpc.controlplane.core.live import Job, Session
-from jobs_grpc.controlplane.core.rows import DecisionRow, ExecutionRow
-from jobs_grpc.controlplane.core.states import Move
-from jobs_grpc.controlplane.core.story_rows import AttemptRow
+from jobs_grpc.controlplane.core.state.live import Job, Session
+from jobs_grpc.controlplane.core.state.states import Move
 from jobs_grpc.controlplane.leader.loading import build_core
 from jobs_grpc.controlplane.storage.memory import MemoryStore
 from jobs_grpc.controlplane.storage.store import DecisionFilter, ExecutionFilter

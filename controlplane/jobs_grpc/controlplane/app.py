@@ -24,7 +24,7 @@ from jobs_grpc.schedule import parse_duration
 
 from .config import Settings
 from .core.core import Core
-from .core.effects import Fact
+from .core.state.effects import Fact
 from .leader.folder import JobsFolder
 from .leader.leader import Leader
 from .output import Output

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import ReportRefused
+from jobs_grpc.controlplane.core.state.effects import ReportRefused
 from jobs_grpc.v1 import execution_service_pb2 as pb
 from jobs_grpc.v1 import worker_service_pb2 as pb_worker
 from jobs_grpc.v1.execution_pb2 import OutputStream

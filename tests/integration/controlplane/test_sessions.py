@@ -7,8 +7,8 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from jobs_grpc.controlplane.core import session_time
-from jobs_grpc.controlplane.core.fleet import SESSION_TTL
+from jobs_grpc.controlplane.core.fleet import session_time
+from jobs_grpc.controlplane.core.fleet.sessions import SESSION_TTL
 from jobs_grpc.controlplane.rpc import worker_service
 from jobs_grpc.v1 import execution_pb2, fleet_service_pb2, queue_service_pb2
 from jobs_grpc.v1 import execution_service_pb2 as executions

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import pytest
 
-from jobs_grpc.controlplane.core.backfill import (
+from jobs_grpc.controlplane.core.state.backfill import (
     MOST_DUE_TIMES,
     count,
     due_times,

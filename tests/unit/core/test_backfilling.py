@@ -7,22 +7,22 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.backfill import Backfill, BackfillState
-from jobs_grpc.controlplane.core.effects import BackfillMoved
-from jobs_grpc.controlplane.core.errors import (
+from jobs_grpc.controlplane.core.rows.schedules import BackfillRow
+from jobs_grpc.controlplane.core.state.backfill import Backfill, BackfillState
+from jobs_grpc.controlplane.core.state.effects import BackfillMoved
+from jobs_grpc.controlplane.core.state.errors import (
     BackfillNotFoundError,
     InvalidError,
     JobNotFoundError,
     NotRunningError,
     RevisionMismatchError,
 )
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.inputs import (
     BeginBackfill,
     ChangeBackfill,
     DeleteJob,
 )
-from jobs_grpc.controlplane.core.schedule_rows import BackfillRow
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.states import Move
 from jobs_grpc.controlplane.leader.backfills import kept
 from support.jobs import DAY, HOUR, NAMESPACE, NOON, SECOND, key
 from support.stage import Stage, finish

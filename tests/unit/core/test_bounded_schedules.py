@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import TimeZonesChanged
-from jobs_grpc.controlplane.core.errors import InvalidError
-from jobs_grpc.controlplane.core.inputs import CloseSession
-from jobs_grpc.controlplane.core.zones import Zones
+from jobs_grpc.controlplane.core.schedules.zones import Zones
+from jobs_grpc.controlplane.core.state.effects import TimeZonesChanged
+from jobs_grpc.controlplane.core.state.errors import InvalidError
+from jobs_grpc.controlplane.core.state.inputs import CloseSession
 from jobs_grpc.schedule import format_instant, jitter_delay
 from support.jobs import MINUTE, NOON, SECOND, submission
 from support.stage import Stage

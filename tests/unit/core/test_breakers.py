@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.breakers import (
+from jobs_grpc.controlplane.core.rows.fleet import BreakerRow
+from jobs_grpc.controlplane.core.state.breakers import (
     TRANSITIONS,
     Breaker,
     BreakerKey,
@@ -12,10 +13,9 @@ from jobs_grpc.controlplane.core.breakers import (
     BreakerState,
     verdict,
 )
-from jobs_grpc.controlplane.core.effects import BreakerMoved
-from jobs_grpc.controlplane.core.errors import BreakerNotFoundError
-from jobs_grpc.controlplane.core.fleet_rows import BreakerRow
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.effects import BreakerMoved
+from jobs_grpc.controlplane.core.state.errors import BreakerNotFoundError
+from jobs_grpc.controlplane.core.state.inputs import (
     Cancel,
     DeleteJob,
     Explain,
@@ -23,8 +23,8 @@ from jobs_grpc.controlplane.core.inputs import (
     ResetBreaker,
     TripBreaker,
 )
-from jobs_grpc.controlplane.core.job import BreakerPolicy
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.job import BreakerPolicy
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import MINUTE, NAMESPACE, NOON, SECOND, key, result, spec, submission
 from support.stage import Stage
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.catchup import (
+from jobs_grpc.controlplane.core.decisions.catchup import (
     COLLAPSE_ABOVE,
     OUTAGE,
     Missed,
     plan,
     unattended,
 )
-from jobs_grpc.controlplane.core.inputs import SetJobEnabled
-from jobs_grpc.controlplane.core.job import CatchUp
+from jobs_grpc.controlplane.core.state.inputs import SetJobEnabled
+from jobs_grpc.controlplane.core.state.job import CatchUp
 from jobs_grpc.schedule import Rule, cron_rule, every_rule
 from support.jobs import DAY, HOUR, MINUTE, NOON, SECOND, key
 from support.stage import Stage

@@ -17,8 +17,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from jobs_grpc.controlplane.core.draft import Step
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.rows.changes import ExecutionRow
+from jobs_grpc.controlplane.core.state.draft import Step
+from jobs_grpc.controlplane.core.state.effects import (
     CancelWanted,
     LeaseGranted,
     Message,
@@ -28,7 +29,7 @@ from jobs_grpc.controlplane.core.effects import (
     StartGranted,
     StartRefused,
 )
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.inputs import (
     Beat,
     BeginPause,
     Cancel,
@@ -44,9 +45,8 @@ from jobs_grpc.controlplane.core.inputs import (
     Starting,
     StreamClosed,
 )
-from jobs_grpc.controlplane.core.pauses import Meanwhile, PauseKind, Scope
-from jobs_grpc.controlplane.core.rows import ExecutionRow
-from jobs_grpc.controlplane.core.states import FAILURES, FINAL, Move, State
+from jobs_grpc.controlplane.core.state.pauses import Meanwhile, PauseKind, Scope
+from jobs_grpc.controlplane.core.state.states import FAILURES, FINAL, Move, State
 from jobs_grpc.controlplane.storage.store import StoreFailedError
 from support.jobs import (
     NAMESPACE,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import CancelWanted
-from jobs_grpc.controlplane.core.inputs import Cancel
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.effects import CancelWanted
+from jobs_grpc.controlplane.core.state.inputs import Cancel
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import NAMESPACE, NOON, SECOND, spec, submission
 from support.stage import Stage
 
@@ -99,7 +99,7 @@ def test_the_total_asks_what_runs_to_end(stage: Stage, restarts: bool) -> None:
     (wanted,) = stage.said(CancelWanted)
     assert wanted.fence == fence
     if restarts:
-        from jobs_grpc.controlplane.core.inputs import Held
+        from jobs_grpc.controlplane.core.state.inputs import Held
 
         stage.restart(after=1)
         session = stage.connect(held=[Held(fence=fence, phase="running")])

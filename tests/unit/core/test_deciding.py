@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from jobs_grpc.controlplane.core.effects import DueTimeSkipped
-from jobs_grpc.controlplane.core.inputs import Cancel, SetJobEnabled
-from jobs_grpc.controlplane.core.job import execution_id
+from jobs_grpc.controlplane.core.state.effects import DueTimeSkipped
+from jobs_grpc.controlplane.core.state.inputs import Cancel, SetJobEnabled
+from jobs_grpc.controlplane.core.state.job import execution_id
 from support.jobs import HOUR, MINUTE, NAMESPACE, NOON, SECOND, key, submission
 from support.stage import Stage
 

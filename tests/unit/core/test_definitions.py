@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import JobApplied, JobDeleted
-from jobs_grpc.controlplane.core.errors import (
+from jobs_grpc.controlplane.core.state.effects import JobApplied, JobDeleted
+from jobs_grpc.controlplane.core.state.errors import (
     InvalidError,
     JobNotFoundError,
     QueueNotFoundError,
 )
-from jobs_grpc.controlplane.core.inputs import Applied, Cancel, DeleteJob, SetJobEnabled
+from jobs_grpc.controlplane.core.state.inputs import (
+    Applied,
+    Cancel,
+    DeleteJob,
+    SetJobEnabled,
+)
 from support.jobs import MINUTE, NAMESPACE, NOON, apply, key, spec, submission, submit
 from support.stage import Stage, finish
 

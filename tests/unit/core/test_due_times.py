@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from jobs_grpc.controlplane.core.due_times import (
+from jobs_grpc.controlplane.core.answers.due_times import (
     Answer,
     DueTimeKind,
     Recorded,
     answer,
 )
-from jobs_grpc.controlplane.core.errors import InvalidError
-from jobs_grpc.controlplane.core.inputs import BeginPause, EndPauses, SetJobEnabled
-from jobs_grpc.controlplane.core.meant_times import ask
-from jobs_grpc.controlplane.core.pauses import Meanwhile, PauseKind, Scope
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.schedules.meant_times import ask
+from jobs_grpc.controlplane.core.state.errors import InvalidError
+from jobs_grpc.controlplane.core.state.inputs import (
+    BeginPause,
+    EndPauses,
+    SetJobEnabled,
+)
+from jobs_grpc.controlplane.core.state.pauses import Meanwhile, PauseKind, Scope
+from jobs_grpc.controlplane.core.state.states import Move
 from jobs_grpc.schedule import format_instant, parse_instant
 from support.jobs import MINUTE, NOON, SECOND, key
 from support.stage import Stage, finish

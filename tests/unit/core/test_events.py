@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.errors import InvalidError
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.errors import InvalidError
+from jobs_grpc.controlplane.core.state.inputs import (
     DeleteJob,
     Finished,
     Held,
     PutSchedule,
     SetScheduleEnabled,
 )
-from jobs_grpc.controlplane.core.job import event_execution_id
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.job import event_execution_id
+from jobs_grpc.controlplane.core.state.states import Move
 from jobs_grpc.controlplane.leader.schedule_entries import made
 from support.jobs import (
     HOUR,

@@ -4,20 +4,20 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.state.effects import (
     CancelWanted,
     ExecutionFinished,
     ExecutionReleased,
     StartRefused,
 )
-from jobs_grpc.controlplane.core.errors import (
+from jobs_grpc.controlplane.core.state.errors import (
     ExecutionNotFoundError,
     JobNotFoundError,
     NotRunningError,
     QueueNotFoundError,
 )
-from jobs_grpc.controlplane.core.inputs import Cancel, Finished, Reports, Starting
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.inputs import Cancel, Finished, Reports, Starting
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import (
     HOUR,
     MINUTE,

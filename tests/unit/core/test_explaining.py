@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from jobs_grpc.controlplane.core.explaining import Explanation
-from jobs_grpc.controlplane.core.inputs import BeginPause, Cancel, Explain
-from jobs_grpc.controlplane.core.pauses import Meanwhile, PauseKind, Scope
+from jobs_grpc.controlplane.core.answers.explaining import Explanation
+from jobs_grpc.controlplane.core.state.inputs import BeginPause, Cancel, Explain
+from jobs_grpc.controlplane.core.state.pauses import Meanwhile, PauseKind, Scope
 from support.jobs import NAMESPACE, SECOND, submission
 from support.stage import Stage
 

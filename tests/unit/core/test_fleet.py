@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.fleet.sessions import GRACE, SESSION_TTL
+from jobs_grpc.controlplane.core.rows.changes import Changes
+from jobs_grpc.controlplane.core.state.effects import (
     CancelWanted,
     ExecutionFinished,
     LeaseGranted,
@@ -19,8 +21,7 @@ from jobs_grpc.controlplane.core.effects import (
     StartGranted,
     StartRefused,
 )
-from jobs_grpc.controlplane.core.fleet import GRACE, SESSION_TTL
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.inputs import (
     Beat,
     Cancel,
     CloseSession,
@@ -31,9 +32,8 @@ from jobs_grpc.controlplane.core.inputs import (
     Starting,
     StreamClosed,
 )
-from jobs_grpc.controlplane.core.live import Session
-from jobs_grpc.controlplane.core.rows import Changes
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.live import Session
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import HOUR, NAMESPACE, NOON, SECOND, result
 from support.stage import Stage, finish
 

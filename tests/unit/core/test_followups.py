@@ -6,10 +6,18 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.errors import NotRetryableError, QueueNotFoundError
-from jobs_grpc.controlplane.core.inputs import Cancel, Held, PurgeDeadLetters, RunAgain
-from jobs_grpc.controlplane.core.states import Move
-from jobs_grpc.controlplane.core.story_rows import DeadLetterRow, LinkRow
+from jobs_grpc.controlplane.core.rows.story import DeadLetterRow, LinkRow
+from jobs_grpc.controlplane.core.state.errors import (
+    NotRetryableError,
+    QueueNotFoundError,
+)
+from jobs_grpc.controlplane.core.state.inputs import (
+    Cancel,
+    Held,
+    PurgeDeadLetters,
+    RunAgain,
+)
+from jobs_grpc.controlplane.core.state.states import Move
 from jobs_grpc.controlplane.leader.specs import spec_from_json
 from jobs_grpc.controlplane.storage.store import DeadLetterFilter
 from support.jobs import NAMESPACE, SECOND, spec, submission

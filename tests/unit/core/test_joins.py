@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.errors import InvalidError
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.schedules.joins import waits_for
+from jobs_grpc.controlplane.core.state.errors import InvalidError
+from jobs_grpc.controlplane.core.state.inputs import (
     BeginPause,
     DeleteJob,
     Finished,
@@ -16,10 +17,9 @@ from jobs_grpc.controlplane.core.inputs import (
     SetJobEnabled,
     SetScheduleEnabled,
 )
-from jobs_grpc.controlplane.core.job import event_execution_id, schedule_id
-from jobs_grpc.controlplane.core.joins import waits_for
-from jobs_grpc.controlplane.core.pauses import Meanwhile, PauseKind, Scope
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.job import event_execution_id, schedule_id
+from jobs_grpc.controlplane.core.state.pauses import Meanwhile, PauseKind, Scope
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import (
     HOUR,
     SECOND,

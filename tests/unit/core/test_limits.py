@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.inputs import Cancel, StreamClosed
-from jobs_grpc.controlplane.core.live import Session
-from jobs_grpc.controlplane.core.states import Move
-from jobs_grpc.controlplane.core.waiting import PATIENCE
+from jobs_grpc.controlplane.core.state.inputs import Cancel, StreamClosed
+from jobs_grpc.controlplane.core.state.live import Session
+from jobs_grpc.controlplane.core.state.states import Move
+from jobs_grpc.controlplane.core.waiting.lines import PATIENCE
 from support.jobs import NAMESPACE, SECOND, spec, submission
 from support.stage import Stage
 

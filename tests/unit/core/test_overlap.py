@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import CancelWanted
-from jobs_grpc.controlplane.core.inputs import Cancel, DeleteJob
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.effects import CancelWanted
+from jobs_grpc.controlplane.core.state.inputs import Cancel, DeleteJob
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import HOUR, NAMESPACE, NOON, SECOND, key, submission
 from support.stage import Stage
 

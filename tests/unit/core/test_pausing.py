@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.catchup import COLLAPSE_ABOVE
-from jobs_grpc.controlplane.core.effects import PauseBegan, PauseEnded
-from jobs_grpc.controlplane.core.errors import (
+from jobs_grpc.controlplane.core.decisions.catchup import COLLAPSE_ABOVE
+from jobs_grpc.controlplane.core.state.effects import PauseBegan, PauseEnded
+from jobs_grpc.controlplane.core.state.errors import (
     InvalidError,
     JobNotFoundError,
     PauseNotFoundError,
     QueueNotFoundError,
     ScheduleNotFoundError,
 )
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.inputs import (
     BeginPause,
     DeleteJob,
     EndPauses,
     SetJobEnabled,
 )
-from jobs_grpc.controlplane.core.pauses import Meanwhile, Pause, PauseKind, Scope
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.pauses import Meanwhile, Pause, PauseKind, Scope
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import MINUTE, NAMESPACE, NOON, SECOND, apply, key, spec, submission
 from support.stage import Stage, finish
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.inputs import (
     Cancel,
     CloseSession,
     DeleteJob,
@@ -14,9 +14,9 @@ from jobs_grpc.controlplane.core.inputs import (
     Explain,
     Held,
 )
-from jobs_grpc.controlplane.core.live import Session
-from jobs_grpc.controlplane.core.pauses import Meanwhile, Pause, PauseKind, Scope
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.live import Session
+from jobs_grpc.controlplane.core.state.pauses import Meanwhile, Pause, PauseKind, Scope
+from jobs_grpc.controlplane.core.state.states import Move
 from jobs_grpc.controlplane.storage.store import DeadLetterFilter
 from support.jobs import MINUTE, NAMESPACE, key, submission
 from support.stage import Stage, finish

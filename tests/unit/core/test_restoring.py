@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.execution import Execution
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.execution import Execution
+from jobs_grpc.controlplane.core.state.inputs import (
     Cancel,
     DeleteJob,
     Held,
     SetJobEnabled,
     Started,
 )
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import HOUR, NAMESPACE, NOON, key, submission
 from support.stage import Stage
 

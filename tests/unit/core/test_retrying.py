@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import ExecutionRetried
-from jobs_grpc.controlplane.core.inputs import Cancel
-from jobs_grpc.controlplane.core.live import Session
-from jobs_grpc.controlplane.core.retrying import LOSSES, RetryPolicy, pause_after
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.effects import ExecutionRetried
+from jobs_grpc.controlplane.core.state.inputs import Cancel
+from jobs_grpc.controlplane.core.state.live import Session
+from jobs_grpc.controlplane.core.state.retrying import LOSSES, RetryPolicy, pause_after
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import MINUTE, NAMESPACE, NOON, SECOND, spec
 from support.stage import Stage
 

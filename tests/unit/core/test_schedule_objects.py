@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.errors import (
+from jobs_grpc.controlplane.core.state.errors import (
     InvalidError,
     JobNotFoundError,
     RevisionMismatchError,
@@ -14,13 +14,13 @@ from jobs_grpc.controlplane.core.errors import (
     ScheduleNotFoundError,
     ScheduleOwnedError,
 )
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.inputs import (
     DeleteJob,
     DeleteSchedule,
     PutSchedule,
     SetScheduleEnabled,
 )
-from jobs_grpc.controlplane.core.live import Schedule
+from jobs_grpc.controlplane.core.state.live import Schedule
 from jobs_grpc.controlplane.leader.schedule_entries import made
 from support.jobs import HOUR, MINUTE, NOON, SECOND, document, key
 from support.stage import Stage

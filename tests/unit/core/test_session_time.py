@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs_grpc.controlplane.core.draft import Draft
-from jobs_grpc.controlplane.core.live import Sequence
-from jobs_grpc.controlplane.core.session_time import BEATS, KEY, RATE, SessionTime
+from jobs_grpc.controlplane.core.fleet.session_time import BEATS, KEY, RATE, SessionTime
+from jobs_grpc.controlplane.core.state.draft import Draft
+from jobs_grpc.controlplane.core.state.live import Sequence
 from support.jobs import NOON, SECOND
 
 USUAL = 30 * SECOND

@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
-from jobs_grpc.controlplane.core.execution import Execution
-from jobs_grpc.controlplane.core.states import (
+from jobs_grpc.controlplane.core.state.execution import Execution
+from jobs_grpc.controlplane.core.state.states import (
     FAILURES,
     FINAL,
     TRANSITIONS,

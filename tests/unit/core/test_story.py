@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs_grpc.controlplane.core.inputs import Cancel, Held
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.inputs import Cancel, Held
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import DAY, MINUTE, NAMESPACE, NOON, SECOND
 from support.stage import Stage
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.fleet import SESSION_TTL
+from jobs_grpc.controlplane.core.fleet.sessions import SESSION_TTL
 from support.jobs import NOON, SECOND
 from support.stage import Stage
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import CancelWanted, DrainWanted
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.effects import CancelWanted, DrainWanted
+from jobs_grpc.controlplane.core.state.inputs import (
     CordonWorker,
     DrainWorker,
     Explain,
@@ -13,8 +13,8 @@ from jobs_grpc.controlplane.core.inputs import (
     LabelWorker,
     UncordonWorker,
 )
-from jobs_grpc.controlplane.core.live import Session
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.live import Session
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import SECOND
 from support.stage import Stage
 

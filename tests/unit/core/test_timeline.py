@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jobs_grpc.controlplane.core.live import Schedule
-from jobs_grpc.controlplane.core.timeline import Timeline
+from jobs_grpc.controlplane.core.schedules.timeline import Timeline
+from jobs_grpc.controlplane.core.state.live import Schedule
 from jobs_grpc.schedule import Rule
 from support.jobs import DAY, HOUR, MINUTE, NOON, spec
 from support.stage import Stage

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from jobs_grpc.controlplane.core.inputs import Cancel, Held
-from jobs_grpc.controlplane.core.states import Move
-from jobs_grpc.controlplane.core.tracing import Entry, attempts_of, trace
+from jobs_grpc.controlplane.core.answers.tracing import Entry, attempts_of, trace
+from jobs_grpc.controlplane.core.state.inputs import Cancel, Held
+from jobs_grpc.controlplane.core.state.states import Move
 from support.jobs import NAMESPACE, NOON, SECOND
 from support.stage import Stage, finish
 

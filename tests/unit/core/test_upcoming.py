@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobs_grpc.controlplane.core.inputs import SetJobEnabled
-from jobs_grpc.controlplane.core.upcoming import upcoming
+from jobs_grpc.controlplane.core.schedules.upcoming import upcoming
+from jobs_grpc.controlplane.core.state.inputs import SetJobEnabled
 from support.jobs import MINUTE, NOON, key
 from support.stage import Stage
 

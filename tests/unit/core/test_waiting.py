@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.execution import AGEING
-from jobs_grpc.controlplane.core.inputs import Cancel
-from jobs_grpc.controlplane.core.live import Session
-from jobs_grpc.controlplane.core.waiting import BUILT_IN
+from jobs_grpc.controlplane.core.state.execution import AGEING
+from jobs_grpc.controlplane.core.state.inputs import Cancel
+from jobs_grpc.controlplane.core.state.live import Session
+from jobs_grpc.controlplane.core.waiting.lines import BUILT_IN
 from support.jobs import MINUTE, NAMESPACE, SECOND, spec, submission
 from support.stage import Stage
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.inputs import DeleteJob, Input, SetJobEnabled
+from jobs_grpc.controlplane.core.state.inputs import DeleteJob, Input, SetJobEnabled
 from jobs_grpc.controlplane.leader.folder import JobsFolder, Pass
 from jobs_grpc.controlplane.leader.journal import NotLeadingError
 from support.jobs import apply, key, spec

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.draft import Step
-from jobs_grpc.controlplane.core.errors import JobNotFoundError
-from jobs_grpc.controlplane.core.inputs import Beat, DeleteJob
+from jobs_grpc.controlplane.core.state.draft import Step
+from jobs_grpc.controlplane.core.state.errors import JobNotFoundError
+from jobs_grpc.controlplane.core.state.inputs import Beat, DeleteJob
 from jobs_grpc.controlplane.leader import journal as module
 from jobs_grpc.controlplane.leader.journal import (
     Journal,

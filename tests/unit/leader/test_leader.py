@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.state.effects import (
     ExecutionFinished,
     Fact,
     JobApplied,
     ReportRefused,
 )
-from jobs_grpc.controlplane.core.inputs import Cancel
+from jobs_grpc.controlplane.core.state.inputs import Cancel
 from jobs_grpc.controlplane.leader.journal import NotLeadingError
 from jobs_grpc.controlplane.leader.leader import GOOD_TERM, Leader
 from jobs_grpc.controlplane.leader.outboxes import SentAway

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.state.effects import (
     ResultKept,
     SessionGone,
     SessionWelcomed,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.errors import InvalidError
+from jobs_grpc.controlplane.core.state.errors import InvalidError
 from jobs_grpc.controlplane.leader.schedule_entries import made, merged, read_entry
 from jobs_grpc.controlplane.leader.specs import schedule_of
 from support.jobs import document, key

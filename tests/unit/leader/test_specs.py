@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobs_grpc.controlplane.core.job import (
+from jobs_grpc.controlplane.core.state.job import (
     BreakerPolicy,
     CatchUp,
     Concurrency,
@@ -14,7 +14,7 @@ from jobs_grpc.controlplane.core.job import (
     Timeouts,
     Work,
 )
-from jobs_grpc.controlplane.core.retrying import Backoff, RetryPolicy
+from jobs_grpc.controlplane.core.state.retrying import Backoff, RetryPolicy
 from jobs_grpc.controlplane.leader.specs import document_from_json, spec_from_json
 from jobs_grpc.jobfile import JobDocument
 from jobs_grpc.jobfile.keys import JobKeys

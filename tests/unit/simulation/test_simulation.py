@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jobs_grpc.controlplane.core.errors import RefusedError
-from jobs_grpc.controlplane.core.job import JobSpec
+from jobs_grpc.controlplane.core.state.errors import RefusedError
+from jobs_grpc.controlplane.core.state.job import JobSpec
 from jobs_grpc.controlplane.simulation import svg, text
 from jobs_grpc.controlplane.simulation.axis import ticks
 from jobs_grpc.controlplane.simulation.lanes import lanes, merged

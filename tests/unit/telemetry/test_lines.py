@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.state.effects import (
     BackfillMoved,
     BreakerMoved,
     DueTimeSkipped,
@@ -31,9 +31,9 @@ from jobs_grpc.controlplane.core.effects import (
     TimeZonesChanged,
     WorkerTended,
 )
-from jobs_grpc.controlplane.core.execution import Execution
-from jobs_grpc.controlplane.core.pauses import Meanwhile, Pause, PauseKind, Scope
-from jobs_grpc.controlplane.core.states import Move, State
+from jobs_grpc.controlplane.core.state.execution import Execution
+from jobs_grpc.controlplane.core.state.pauses import Meanwhile, Pause, PauseKind, Scope
+from jobs_grpc.controlplane.core.state.states import Move, State
 from jobs_grpc.controlplane.telemetry import EventLog, configure_logging
 from jobs_grpc.controlplane.telemetry.lines import DESCRIPTIONS, SILENT
 from support.jobs import NOON, SECOND, key, result

@@ -8,8 +8,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.effects import ReportRefused
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.effects import ReportRefused
+from jobs_grpc.controlplane.core.state.states import Move
 from jobs_grpc.controlplane.telemetry import Metrics
 from jobs_grpc.controlplane.telemetry.metrics import exporter
 from support.jobs import NOON, SECOND

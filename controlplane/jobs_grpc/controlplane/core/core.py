@@ -14,19 +14,30 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from .backfill import Backfill
-from .backfilling import Backfills
-from .breakers import Breaker
-from .deciding import Decider
-from .definitions import Definitions, job_name
-from .draft import Draft, Step
-from .errors import ExecutionNotFoundError, NotRunningError, RefusedError
-from .execution import Execution, Origin
-from .executions import Executions
-from .explaining import Explainer, Explanation
-from .fleet import LOST_KEPT, SESSION_TTL, Fleet
-from .fleet_rows import BreakerRow, OrderRow
-from .inputs import (
+from jobs_grpc.controlplane.core.answers.explaining import Explainer, Explanation
+from jobs_grpc.controlplane.core.decisions.backfilling import Backfills
+from jobs_grpc.controlplane.core.decisions.deciding import Decider
+from jobs_grpc.controlplane.core.decisions.pausing import Pausing
+from jobs_grpc.controlplane.core.decisions.targets import Targets
+from jobs_grpc.controlplane.core.executions.lifecycle import Executions
+from jobs_grpc.controlplane.core.executions.overlap import settle
+from jobs_grpc.controlplane.core.fleet.sessions import LOST_KEPT, SESSION_TTL, Fleet
+from jobs_grpc.controlplane.core.fleet.tending import Tending
+from jobs_grpc.controlplane.core.rows.fleet import BreakerRow, OrderRow
+from jobs_grpc.controlplane.core.schedules.definitions import Definitions, job_name
+from jobs_grpc.controlplane.core.schedules.schedule_objects import ScheduleObjects
+from jobs_grpc.controlplane.core.schedules.timeline import Timeline
+from jobs_grpc.controlplane.core.schedules.zones import Zones
+from jobs_grpc.controlplane.core.state.backfill import Backfill
+from jobs_grpc.controlplane.core.state.breakers import Breaker
+from jobs_grpc.controlplane.core.state.draft import Draft, Step
+from jobs_grpc.controlplane.core.state.errors import (
+    ExecutionNotFoundError,
+    NotRunningError,
+    RefusedError,
+)
+from jobs_grpc.controlplane.core.state.execution import Execution, Origin
+from jobs_grpc.controlplane.core.state.inputs import (
     ApplyJobs,
     Beat,
     BeginBackfill,
@@ -57,19 +68,18 @@ from .inputs import (
     TripBreaker,
     UncordonWorker,
 )
-from .job import JobKey, ScheduleSpec
-from .live import Job, Live, Schedule, Sequence, Session
-from .overlap import settle
-from .pauses import Pause, Pauses
-from .pausing import Pausing
-from .schedule_object import ScheduleObject
-from .schedule_objects import ScheduleObjects
-from .states import State
-from .targets import Targets
-from .tending import Tending
-from .timeline import Timeline
-from .waiting import Waiting
-from .zones import Zones
+from jobs_grpc.controlplane.core.state.job import JobKey, ScheduleSpec
+from jobs_grpc.controlplane.core.state.live import (
+    Job,
+    Live,
+    Schedule,
+    Sequence,
+    Session,
+)
+from jobs_grpc.controlplane.core.state.pauses import Pause, Pauses
+from jobs_grpc.controlplane.core.state.schedule_object import ScheduleObject
+from jobs_grpc.controlplane.core.state.states import State
+from jobs_grpc.controlplane.core.waiting.lines import Waiting
 
 # Repeated request ids are recognized at least this long back, beside what the store knows.
 _REQUESTS_KEPT: Final = 100_000

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from jobs_grpc.controlplane.core.job import JobSpec, ScheduleSpec
-from jobs_grpc.controlplane.core.live import Schedule
+from jobs_grpc.controlplane.core.state.job import JobSpec, ScheduleSpec
+from jobs_grpc.controlplane.core.state.live import Schedule
 
 from .specs import schedule_of
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from jobs_grpc.controlplane.core.errors import JobNotFoundError, RefusedError
-from jobs_grpc.controlplane.core.inputs import ApplyJobs, DeleteJob
-from jobs_grpc.controlplane.core.job import JobKey, JobSpec
+from jobs_grpc.controlplane.core.state.errors import JobNotFoundError, RefusedError
+from jobs_grpc.controlplane.core.state.inputs import ApplyJobs, DeleteJob
+from jobs_grpc.controlplane.core.state.job import JobKey, JobSpec
 from jobs_grpc.jobfile import Defaults, ProblemsError, load_path
 from jobs_grpc.wire.channel import MAX_DOCUMENTS
 

@@ -19,9 +19,9 @@ from collections.abc import Callable
 from typing import Final
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.draft import Step
-from jobs_grpc.controlplane.core.errors import RefusedError
-from jobs_grpc.controlplane.core.inputs import Input
+from jobs_grpc.controlplane.core.state.draft import Step
+from jobs_grpc.controlplane.core.state.errors import RefusedError
+from jobs_grpc.controlplane.core.state.inputs import Input
 from jobs_grpc.controlplane.storage.store import Store
 from jobs_grpc.runtime.clock import SECOND, Clock
 from jobs_grpc.runtime.tasks import Supervisor

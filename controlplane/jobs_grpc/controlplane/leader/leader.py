@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.draft import Step
-from jobs_grpc.controlplane.core.effects import ExecutionFinished, Fact
-from jobs_grpc.controlplane.core.fleet import SESSION_TTL
-from jobs_grpc.controlplane.core.inputs import Input
+from jobs_grpc.controlplane.core.fleet.sessions import SESSION_TTL
+from jobs_grpc.controlplane.core.state.draft import Step
+from jobs_grpc.controlplane.core.state.effects import ExecutionFinished, Fact
+from jobs_grpc.controlplane.core.state.inputs import Input
 from jobs_grpc.controlplane.storage.store import Store, StoreError
 from jobs_grpc.runtime.backoff import Backoff
 from jobs_grpc.runtime.clock import Clock

@@ -7,26 +7,26 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 
-from jobs_grpc.controlplane.core.backfill import backfill_of
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.execution import Execution, Hold
-from jobs_grpc.controlplane.core.fleet import SESSION_TTL
-from jobs_grpc.controlplane.core.job import JobSpec, ScheduleSpec
-from jobs_grpc.controlplane.core.live import Job
-from jobs_grpc.controlplane.core.pauses import pause_of
-from jobs_grpc.controlplane.core.retrying import RetryState
-from jobs_grpc.controlplane.core.rows import (
+from jobs_grpc.controlplane.core.fleet.session_time import KEY as SESSION_TIME_KEY
+from jobs_grpc.controlplane.core.fleet.sessions import SESSION_TTL
+from jobs_grpc.controlplane.core.rows.changes import (
     ActiveState,
     ExecutionRow,
     JobRow,
     StatisticsRow,
 )
-from jobs_grpc.controlplane.core.schedule_object import ScheduleObject, object_of
-from jobs_grpc.controlplane.core.schedule_rows import ScheduleObjectRow
-from jobs_grpc.controlplane.core.session_time import KEY as SESSION_TIME_KEY
-from jobs_grpc.controlplane.core.states import Phase, State
-from jobs_grpc.controlplane.core.zones import KEY as ZONES_KEY
-from jobs_grpc.controlplane.core.zones import Zones
+from jobs_grpc.controlplane.core.rows.schedules import ScheduleObjectRow
+from jobs_grpc.controlplane.core.schedules.zones import KEY as ZONES_KEY
+from jobs_grpc.controlplane.core.schedules.zones import Zones
+from jobs_grpc.controlplane.core.state.backfill import backfill_of
+from jobs_grpc.controlplane.core.state.execution import Execution, Hold
+from jobs_grpc.controlplane.core.state.job import JobSpec, ScheduleSpec
+from jobs_grpc.controlplane.core.state.live import Job
+from jobs_grpc.controlplane.core.state.pauses import pause_of
+from jobs_grpc.controlplane.core.state.retrying import RetryState
+from jobs_grpc.controlplane.core.state.schedule_object import ScheduleObject, object_of
+from jobs_grpc.controlplane.core.state.states import Phase, State
 
 from .backfills import read_kept
 from .specs import schedule_of, spec_from_json

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from jobs_grpc.controlplane.core.effects import Message, SessionWelcomed
+from jobs_grpc.controlplane.core.state.effects import Message, SessionWelcomed
 
 # At about this rate workers are asked to come back.
 HELLOS_PER_SECOND: Final = 500

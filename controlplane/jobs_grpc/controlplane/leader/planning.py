@@ -12,9 +12,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from jobs_grpc.controlplane.core.job import JobSpec, Overlap
-from jobs_grpc.controlplane.core.live import Job, Schedule, Session
-from jobs_grpc.controlplane.core.waiting import is_eligible
+from jobs_grpc.controlplane.core.state.job import JobSpec, Overlap
+from jobs_grpc.controlplane.core.state.live import Job, Schedule, Session
+from jobs_grpc.controlplane.core.waiting.lines import is_eligible
 from jobs_grpc.schedule import AfterEndRule, ClockChange, clock_changes
 
 KEPT: Final = "kept"

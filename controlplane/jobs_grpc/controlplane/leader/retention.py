@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import Final
 
-from jobs_grpc.controlplane.core.rows import Changes
+from jobs_grpc.controlplane.core.rows.changes import Changes
 from jobs_grpc.controlplane.storage.store import Store
 from jobs_grpc.runtime.clock import Clock
 

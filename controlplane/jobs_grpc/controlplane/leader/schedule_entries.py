@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jobs_grpc.controlplane.core.errors import InvalidError
-from jobs_grpc.controlplane.core.job import JobKey, ScheduleSpec
+from jobs_grpc.controlplane.core.state.errors import InvalidError
+from jobs_grpc.controlplane.core.state.job import JobKey, ScheduleSpec
 from jobs_grpc.jobfile import JobDocument
 from jobs_grpc.jobfile.parameter import parameter_values
 from jobs_grpc.jobfile.part.timing import mentioned

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from jobs_grpc.controlplane.core.job import (
+from jobs_grpc.controlplane.core.state.job import (
     BreakerPolicy,
     CatchUp,
     Concurrency,
@@ -20,7 +20,7 @@ from jobs_grpc.controlplane.core.job import (
     Work,
     schedule_id,
 )
-from jobs_grpc.controlplane.core.retrying import Backoff, RetryPolicy
+from jobs_grpc.controlplane.core.state.retrying import Backoff, RetryPolicy
 from jobs_grpc.jobfile import JobDocument
 from jobs_grpc.jobfile.part.breaker import Breaker
 from jobs_grpc.jobfile.part.dependencies import SCHEDULE_NAME

@@ -11,7 +11,11 @@ from typing import Any, Final
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc.aio import ServicerContext
 
-from jobs_grpc.controlplane.core.backfill import (
+from jobs_grpc.controlplane.core.decisions.backfilling import check_range
+from jobs_grpc.controlplane.core.rows.schedules import BackfillRow
+from jobs_grpc.controlplane.core.schedules.definitions import job_name
+from jobs_grpc.controlplane.core.schedules.schedule_objects import find_schedule
+from jobs_grpc.controlplane.core.state.backfill import (
     LOWEST_PRIORITY,
     MOST_DUE_TIMES,
     OVER,
@@ -20,19 +24,15 @@ from jobs_grpc.controlplane.core.backfill import (
     count,
     too_many,
 )
-from jobs_grpc.controlplane.core.backfilling import check_range
-from jobs_grpc.controlplane.core.definitions import job_name
-from jobs_grpc.controlplane.core.errors import (
+from jobs_grpc.controlplane.core.state.errors import (
     AmbiguousIdError,
     BackfillNotFoundError,
     InvalidError,
     NotRunningError,
     RevisionMismatchError,
 )
-from jobs_grpc.controlplane.core.inputs import BeginBackfill, ChangeBackfill
-from jobs_grpc.controlplane.core.live import Job, Schedule
-from jobs_grpc.controlplane.core.schedule_objects import find_schedule
-from jobs_grpc.controlplane.core.schedule_rows import BackfillRow
+from jobs_grpc.controlplane.core.state.inputs import BeginBackfill, ChangeBackfill
+from jobs_grpc.controlplane.core.state.live import Job, Schedule
 from jobs_grpc.controlplane.leader.backfills import kept
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.storage.store import Store

@@ -6,8 +6,8 @@ import json
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from jobs_grpc.controlplane.core.inputs import BeginBackfill
-from jobs_grpc.controlplane.core.schedule_rows import BackfillRow
+from jobs_grpc.controlplane.core.rows.schedules import BackfillRow
+from jobs_grpc.controlplane.core.state.inputs import BeginBackfill
 from jobs_grpc.v1.backfill_pb2 import Backfill, BackfillOrder, BackfillState
 from jobs_grpc.wire.time import timestamp
 

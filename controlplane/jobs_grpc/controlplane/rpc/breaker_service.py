@@ -6,10 +6,14 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from jobs_grpc.controlplane.core.breakers import BreakerKey
-from jobs_grpc.controlplane.core.errors import BreakerNotFoundError, InvalidError
-from jobs_grpc.controlplane.core.fleet_rows import BreakerRow
-from jobs_grpc.controlplane.core.inputs import ListBreakers, ResetBreaker, TripBreaker
+from jobs_grpc.controlplane.core.rows.fleet import BreakerRow
+from jobs_grpc.controlplane.core.state.breakers import BreakerKey
+from jobs_grpc.controlplane.core.state.errors import BreakerNotFoundError, InvalidError
+from jobs_grpc.controlplane.core.state.inputs import (
+    ListBreakers,
+    ResetBreaker,
+    TripBreaker,
+)
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import breaker_service_pb2 as pb

@@ -8,23 +8,23 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from jobs_grpc.controlplane.core.alarms import rule_now
-from jobs_grpc.controlplane.core.errors import InvalidError
-from jobs_grpc.controlplane.core.job import (
-    STANDALONE,
-    JobKey,
-    JobSpec,
-    text_of,
-)
-from jobs_grpc.controlplane.core.joins import waits_for
-from jobs_grpc.controlplane.core.live import Schedule
-from jobs_grpc.controlplane.core.rows import (
+from jobs_grpc.controlplane.core.rows.changes import (
     DecisionRow,
     ExecutionRow,
     JobRecord,
     StatisticsRow,
 )
-from jobs_grpc.controlplane.core.upcoming import Upcoming
+from jobs_grpc.controlplane.core.schedules.alarms import rule_now
+from jobs_grpc.controlplane.core.schedules.joins import waits_for
+from jobs_grpc.controlplane.core.schedules.upcoming import Upcoming
+from jobs_grpc.controlplane.core.state.errors import InvalidError
+from jobs_grpc.controlplane.core.state.job import (
+    STANDALONE,
+    JobKey,
+    JobSpec,
+    text_of,
+)
+from jobs_grpc.controlplane.core.state.live import Schedule
 from jobs_grpc.v1 import (
     execution_pb2,
     job_pb2,

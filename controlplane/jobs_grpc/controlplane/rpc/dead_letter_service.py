@@ -6,9 +6,12 @@ from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
-from jobs_grpc.controlplane.core.errors import ExecutionNotFoundError, InvalidError
-from jobs_grpc.controlplane.core.inputs import PurgeDeadLetters
-from jobs_grpc.controlplane.core.story_rows import DeadLetterRow
+from jobs_grpc.controlplane.core.rows.story import DeadLetterRow
+from jobs_grpc.controlplane.core.state.errors import (
+    ExecutionNotFoundError,
+    InvalidError,
+)
+from jobs_grpc.controlplane.core.state.inputs import PurgeDeadLetters
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.storage.store import DeadLetterFilter, Store
 from jobs_grpc.v1 import dead_letter_service_pb2 as pb

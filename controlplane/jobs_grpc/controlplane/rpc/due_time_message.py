@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs_grpc.controlplane.core.due_times import Answer
+from jobs_grpc.controlplane.core.answers.due_times import Answer
 from jobs_grpc.v1 import schedule_service_pb2 as pb
 from jobs_grpc.wire.time import timestamp
 

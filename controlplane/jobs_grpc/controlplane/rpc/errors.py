@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jobs_grpc.controlplane.core import errors as core
+from jobs_grpc.controlplane.core.state import errors as core
 from jobs_grpc.controlplane.leader.journal import NotLeadingError, OverloadedError
 from jobs_grpc.controlplane.output.errors import (
     FollowersFullError,

@@ -10,19 +10,19 @@ from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
+from jobs_grpc.controlplane.core.answers.explaining import Explanation, explain_ended
+from jobs_grpc.controlplane.core.answers.tracing import attempts_of, trace
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.errors import (
+from jobs_grpc.controlplane.core.rows.changes import DecisionRow, ExecutionRow
+from jobs_grpc.controlplane.core.state.errors import (
     AmbiguousIdError,
     ExecutionNotFoundError,
     InvalidError,
 )
-from jobs_grpc.controlplane.core.explaining import Explanation, explain_ended
-from jobs_grpc.controlplane.core.inputs import Cancel, Explain, Submission, Submit
-from jobs_grpc.controlplane.core.job import STANDALONE, JobSpec
-from jobs_grpc.controlplane.core.rows import DecisionRow, ExecutionRow
-from jobs_grpc.controlplane.core.states import FINAL, State
-from jobs_grpc.controlplane.core.story import Event
-from jobs_grpc.controlplane.core.tracing import attempts_of, trace
+from jobs_grpc.controlplane.core.state.inputs import Cancel, Explain, Submission, Submit
+from jobs_grpc.controlplane.core.state.job import STANDALONE, JobSpec
+from jobs_grpc.controlplane.core.state.states import FINAL, State
+from jobs_grpc.controlplane.core.state.story import Event
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.leader.specs import document_from_json, spec_of
 from jobs_grpc.controlplane.storage.store import (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobs_grpc.controlplane.core.explaining import Explanation
-from jobs_grpc.controlplane.core.reasons import Reason
+from jobs_grpc.controlplane.core.answers.explaining import Explanation
+from jobs_grpc.controlplane.core.state.reasons import Reason
 from jobs_grpc.v1 import execution_service_pb2 as pb
 from jobs_grpc.wire.time import timestamp
 

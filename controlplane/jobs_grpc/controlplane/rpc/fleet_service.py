@@ -8,21 +8,21 @@ from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
-from jobs_grpc.controlplane.core.errors import (
+from jobs_grpc.controlplane.core.fleet.tending import Order
+from jobs_grpc.controlplane.core.rows.changes import WorkerRow
+from jobs_grpc.controlplane.core.rows.fleet import OrderRow
+from jobs_grpc.controlplane.core.state.errors import (
     AmbiguousIdError,
     InvalidError,
     WorkerNotFoundError,
 )
-from jobs_grpc.controlplane.core.fleet_rows import OrderRow
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.inputs import (
     CordonWorker,
     DrainWorker,
     LabelWorker,
     UncordonWorker,
 )
-from jobs_grpc.controlplane.core.live import Session
-from jobs_grpc.controlplane.core.rows import WorkerRow
-from jobs_grpc.controlplane.core.tending import Order
+from jobs_grpc.controlplane.core.state.live import Session
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.storage.store import Store
 from jobs_grpc.v1 import fleet_service_pb2 as pb

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.rows.changes import ExecutionRow
+from jobs_grpc.controlplane.core.state.effects import (
     ExecutionFinished,
     ExecutionLeased,
     Fact,
 )
-from jobs_grpc.controlplane.core.rows import ExecutionRow
-from jobs_grpc.controlplane.core.states import FINAL
+from jobs_grpc.controlplane.core.state.states import FINAL
 from jobs_grpc.controlplane.leader.waiters import Waiters
 from jobs_grpc.controlplane.output import (
     AttemptEnd,

@@ -8,16 +8,16 @@ from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
-from jobs_grpc.controlplane.core.errors import InvalidError, JobNotFoundError
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.rows.changes import JobRecord
+from jobs_grpc.controlplane.core.state.errors import InvalidError, JobNotFoundError
+from jobs_grpc.controlplane.core.state.inputs import (
     Applied,
     ApplyJobs,
     DeleteJob,
     SetJobEnabled,
 )
-from jobs_grpc.controlplane.core.job import JobKey, JobSpec
-from jobs_grpc.controlplane.core.live import Job
-from jobs_grpc.controlplane.core.rows import JobRecord
+from jobs_grpc.controlplane.core.state.job import JobKey, JobSpec
+from jobs_grpc.controlplane.core.state.live import Job
 from jobs_grpc.controlplane.leader import planning
 from jobs_grpc.controlplane.leader.journal import NotLeadingError
 from jobs_grpc.controlplane.leader.leader import Leader

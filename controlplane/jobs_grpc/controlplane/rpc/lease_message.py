@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jobs_grpc.controlplane.core.effects import LeaseGranted
-from jobs_grpc.controlplane.core.execution import Execution
-from jobs_grpc.controlplane.core.job import Delivery, JobSpec, Work, text_of
+from jobs_grpc.controlplane.core.state.effects import LeaseGranted
+from jobs_grpc.controlplane.core.state.execution import Execution
+from jobs_grpc.controlplane.core.state.job import Delivery, JobSpec, Work, text_of
 from jobs_grpc.v1 import worker_service_pb2 as pb
 from jobs_grpc.wire.time import duration
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jobs_grpc.controlplane.core.errors import InvalidError
-from jobs_grpc.controlplane.core.job import STANDALONE
-from jobs_grpc.controlplane.core.pauses import Meanwhile, PauseKind, Scope
-from jobs_grpc.controlplane.core.rows import PauseRow
+from jobs_grpc.controlplane.core.rows.changes import PauseRow
+from jobs_grpc.controlplane.core.state.errors import InvalidError
+from jobs_grpc.controlplane.core.state.job import STANDALONE
+from jobs_grpc.controlplane.core.state.pauses import Meanwhile, PauseKind, Scope
 from jobs_grpc.v1 import pause_pb2 as pb
 from jobs_grpc.wire.time import timestamp
 

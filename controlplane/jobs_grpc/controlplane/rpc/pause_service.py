@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
-from jobs_grpc.controlplane.core.errors import InvalidError
-from jobs_grpc.controlplane.core.inputs import BeginPause, EndPauses
-from jobs_grpc.controlplane.core.pauses import Pause
+from jobs_grpc.controlplane.core.state.errors import InvalidError
+from jobs_grpc.controlplane.core.state.inputs import BeginPause, EndPauses
+from jobs_grpc.controlplane.core.state.pauses import Pause
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.storage.store import PauseFilter, Store
 from jobs_grpc.runtime.clock import Clock

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jobs_grpc.controlplane.core.inputs import Applied
-from jobs_grpc.controlplane.core.job import JobSpec
+from jobs_grpc.controlplane.core.state.inputs import Applied
+from jobs_grpc.controlplane.core.state.job import JobSpec
 from jobs_grpc.controlplane.leader.planning import Plan
 from jobs_grpc.v1 import job_service_pb2 as pb
 from jobs_grpc.wire.time import duration, timestamp

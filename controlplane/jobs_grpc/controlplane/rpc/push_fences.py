@@ -13,8 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from jobs_grpc.controlplane.core.effects import ReportRefused
-from jobs_grpc.controlplane.core.states import FINAL, State
+from jobs_grpc.controlplane.core.state.effects import ReportRefused
+from jobs_grpc.controlplane.core.state.states import FINAL, State
 from jobs_grpc.controlplane.leader.journal import NotLeadingError
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.output import Chunk

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
-from jobs_grpc.controlplane.core.waiting import BUILT_IN
+from jobs_grpc.controlplane.core.waiting.lines import BUILT_IN
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.storage.store import QueueDepth, Store
 from jobs_grpc.v1 import queue_service_pb2 as pb

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jobs_grpc.controlplane.core.execution import Result
-from jobs_grpc.controlplane.core.inputs import Finished, Reports, Started, Starting
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.execution import Result
+from jobs_grpc.controlplane.core.state.inputs import (
+    Finished,
+    Reports,
+    Started,
+    Starting,
+)
+from jobs_grpc.controlplane.core.state.states import Move
 from jobs_grpc.v1 import worker_service_pb2 as pb
 from jobs_grpc.wire.time import microseconds
 

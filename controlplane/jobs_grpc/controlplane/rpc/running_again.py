@@ -6,10 +6,10 @@ import json
 from typing import Final
 from uuid import uuid4
 
-from jobs_grpc.controlplane.core.errors import InvalidError, NotRetryableError
-from jobs_grpc.controlplane.core.inputs import RunAgain
-from jobs_grpc.controlplane.core.rows import ExecutionRow
-from jobs_grpc.controlplane.core.states import FINAL, State
+from jobs_grpc.controlplane.core.rows.changes import ExecutionRow
+from jobs_grpc.controlplane.core.state.errors import InvalidError, NotRetryableError
+from jobs_grpc.controlplane.core.state.inputs import RunAgain
+from jobs_grpc.controlplane.core.state.states import FINAL, State
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.leader.specs import spec_from_json
 from jobs_grpc.controlplane.storage.store import Store

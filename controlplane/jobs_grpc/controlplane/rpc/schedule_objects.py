@@ -8,19 +8,19 @@ from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
-from jobs_grpc.controlplane.core.errors import InvalidError, RevisionMismatchError
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.schedules.schedule_objects import (
+    find_schedule,
+    require_api_owned,
+)
+from jobs_grpc.controlplane.core.state.errors import InvalidError, RevisionMismatchError
+from jobs_grpc.controlplane.core.state.inputs import (
     DeleteSchedule,
     Input,
     PutSchedule,
     SetScheduleEnabled,
 )
-from jobs_grpc.controlplane.core.job import STANDALONE, JobKey
-from jobs_grpc.controlplane.core.live import Job, Schedule
-from jobs_grpc.controlplane.core.schedule_objects import (
-    find_schedule,
-    require_api_owned,
-)
+from jobs_grpc.controlplane.core.state.job import STANDALONE, JobKey
+from jobs_grpc.controlplane.core.state.live import Job, Schedule
 from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.leader.schedule_entries import made, merged, read_entry
 from jobs_grpc.controlplane.leader.specs import document_from_json

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
-from jobs_grpc.controlplane.core.due_times import Recorded, answer
-from jobs_grpc.controlplane.core.errors import InvalidError
-from jobs_grpc.controlplane.core.meant_times import ask
-from jobs_grpc.controlplane.core.rows import ExecutionRow
-from jobs_grpc.controlplane.core.upcoming import upcoming
+from jobs_grpc.controlplane.core.answers.due_times import Recorded, answer
+from jobs_grpc.controlplane.core.rows.changes import ExecutionRow
+from jobs_grpc.controlplane.core.schedules.meant_times import ask
+from jobs_grpc.controlplane.core.schedules.upcoming import upcoming
+from jobs_grpc.controlplane.core.state.errors import InvalidError
 from jobs_grpc.controlplane.storage.store import DecisionFilter
 from jobs_grpc.v1 import schedule_service_pb2 as pb
 from jobs_grpc.wire.time import is_valid, microseconds

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from jobs_grpc.controlplane.core.story_rows import AttemptRow, DeadLetterRow, LinkRow
-from jobs_grpc.controlplane.core.tracing import Entry
+from jobs_grpc.controlplane.core.answers.tracing import Entry
+from jobs_grpc.controlplane.core.rows.story import AttemptRow, DeadLetterRow, LinkRow
 from jobs_grpc.v1 import dead_letter_service_pb2, execution_pb2, execution_service_pb2
 from jobs_grpc.wire.time import duration, timestamp
 

@@ -19,8 +19,8 @@ from typing import Any, Final
 import grpc
 from grpc.aio import EOF, ServicerContext
 
-from jobs_grpc.controlplane.core import session_time
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.fleet import session_time
+from jobs_grpc.controlplane.core.state.effects import (
     CancelWanted,
     DrainWanted,
     LeaseGranted,
@@ -30,8 +30,8 @@ from jobs_grpc.controlplane.core.effects import (
     StartGranted,
     StartRefused,
 )
-from jobs_grpc.controlplane.core.errors import InvalidError, ProtocolMismatchError
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.errors import InvalidError, ProtocolMismatchError
+from jobs_grpc.controlplane.core.state.inputs import (
     Beat,
     CloseSession,
     Held,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from jobs_grpc.controlplane.core.errors import RefusedError
-from jobs_grpc.controlplane.core.job import JobSpec
+from jobs_grpc.controlplane.core.state.errors import RefusedError
+from jobs_grpc.controlplane.core.state.job import JobSpec
 from jobs_grpc.controlplane.leader.specs import spec_of
 from jobs_grpc.jobfile import (
     STANDALONE,

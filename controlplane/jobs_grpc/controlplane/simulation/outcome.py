@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from jobs_grpc.controlplane.core.job import JobKey
+from jobs_grpc.controlplane.core.state.job import JobKey
 from jobs_grpc.schedule import format_instant
 
 # How many instants are named at which much is due at once.

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Final
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.draft import Step
-from jobs_grpc.controlplane.core.effects import ExecutionFinished
-from jobs_grpc.controlplane.core.errors import RefusedError
-from jobs_grpc.controlplane.core.inputs import ApplyJobs, Input
-from jobs_grpc.controlplane.core.job import JobKey, JobSpec, ScheduleSpec
+from jobs_grpc.controlplane.core.state.draft import Step
+from jobs_grpc.controlplane.core.state.effects import ExecutionFinished
+from jobs_grpc.controlplane.core.state.errors import RefusedError
+from jobs_grpc.controlplane.core.state.inputs import ApplyJobs, Input
+from jobs_grpc.controlplane.core.state.job import JobKey, JobSpec, ScheduleSpec
 from jobs_grpc.schedule import AfterEndRule
 
 from .outcome import Collision, Outcome, Simulated, Skipped

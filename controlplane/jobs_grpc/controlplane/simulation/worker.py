@@ -6,14 +6,14 @@ import heapq
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.state.effects import (
     CancelWanted,
     LeaseGranted,
     Message,
     StartGranted,
 )
-from jobs_grpc.controlplane.core.execution import Execution, Result
-from jobs_grpc.controlplane.core.inputs import (
+from jobs_grpc.controlplane.core.state.execution import Execution, Result
+from jobs_grpc.controlplane.core.state.inputs import (
     Finished,
     Input,
     OpenSession,
@@ -21,8 +21,8 @@ from jobs_grpc.controlplane.core.inputs import (
     Started,
     Starting,
 )
-from jobs_grpc.controlplane.core.job import Delivery, JobSpec
-from jobs_grpc.controlplane.core.states import Move
+from jobs_grpc.controlplane.core.state.job import Delivery, JobSpec
+from jobs_grpc.controlplane.core.state.states import Move
 
 from .outcome import Simulated
 

@@ -10,9 +10,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from jobs_grpc.controlplane.core.fleet_rows import OrderRow
-from jobs_grpc.controlplane.core.job import JobKey
-from jobs_grpc.controlplane.core.rows import (
+from jobs_grpc.controlplane.core.rows.changes import (
     ActiveState,
     Changes,
     CountRow,
@@ -26,14 +24,16 @@ from jobs_grpc.controlplane.core.rows import (
     StatisticsRow,
     WorkerRow,
 )
-from jobs_grpc.controlplane.core.schedule_rows import ScheduleObjectRow
-from jobs_grpc.controlplane.core.story_rows import (
+from jobs_grpc.controlplane.core.rows.fleet import OrderRow
+from jobs_grpc.controlplane.core.rows.schedules import ScheduleObjectRow
+from jobs_grpc.controlplane.core.rows.story import (
     AttemptRow,
     DeadLetterRow,
     EventRow,
     LinkRow,
     RetryRow,
 )
+from jobs_grpc.controlplane.core.state.job import JobKey
 
 from .memory_backfills import BackfillVerbs, MemoryBackfills
 from .memory_decisions import MemoryDecisions

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from jobs_grpc.controlplane.core.rows import Changes, DecisionRow
-from jobs_grpc.controlplane.core.schedule_rows import BackfillRow
+from jobs_grpc.controlplane.core.rows.changes import Changes, DecisionRow
+from jobs_grpc.controlplane.core.rows.schedules import BackfillRow
 
 from .store import StoreFailedError
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs_grpc.controlplane.core.rows import (
+from jobs_grpc.controlplane.core.rows.changes import (
     Changes,
     DecisionRow,
     FailureStreakRow,
     PauseRow,
 )
-from jobs_grpc.controlplane.core.schedule_rows import JoinRow
+from jobs_grpc.controlplane.core.rows.schedules import JoinRow
 
 from .store import DecisionFilter, PauseFilter
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs_grpc.controlplane.core.fleet_rows import BreakerRow, OrderRow
-from jobs_grpc.controlplane.core.rows import Changes, WorkerRow
+from jobs_grpc.controlplane.core.rows.changes import Changes, WorkerRow
+from jobs_grpc.controlplane.core.rows.fleet import BreakerRow, OrderRow
 
 
 class MemoryFleet:

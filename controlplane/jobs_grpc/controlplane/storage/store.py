@@ -19,9 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from jobs_grpc.controlplane.core.fleet_rows import OrderRow
-from jobs_grpc.controlplane.core.job import JobKey
-from jobs_grpc.controlplane.core.rows import (
+from jobs_grpc.controlplane.core.rows.changes import (
     ActiveState,
     Changes,
     DecisionRow,
@@ -31,13 +29,15 @@ from jobs_grpc.controlplane.core.rows import (
     QueueRow,
     WorkerRow,
 )
-from jobs_grpc.controlplane.core.schedule_rows import BackfillRow
-from jobs_grpc.controlplane.core.story_rows import (
+from jobs_grpc.controlplane.core.rows.fleet import OrderRow
+from jobs_grpc.controlplane.core.rows.schedules import BackfillRow
+from jobs_grpc.controlplane.core.rows.story import (
     AttemptRow,
     DeadLetterRow,
     EventRow,
     LinkRow,
 )
+from jobs_grpc.controlplane.core.state.job import JobKey
 
 
 class StoreError(Exception):

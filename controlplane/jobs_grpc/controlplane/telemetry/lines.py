@@ -16,7 +16,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.decisions.pausing import AUTOMATIC, describe
+from jobs_grpc.controlplane.core.state.effects import (
     BackfillMoved,
     BreakerMoved,
     DueTimeSkipped,
@@ -38,10 +39,9 @@ from jobs_grpc.controlplane.core.effects import (
     TimeZonesChanged,
     WorkerTended,
 )
-from jobs_grpc.controlplane.core.job import STANDALONE, JobKey
-from jobs_grpc.controlplane.core.pauses import PauseKind, Scope
-from jobs_grpc.controlplane.core.pausing import AUTOMATIC, describe
-from jobs_grpc.controlplane.core.states import FAILURES, State
+from jobs_grpc.controlplane.core.state.job import STANDALONE, JobKey
+from jobs_grpc.controlplane.core.state.pauses import PauseKind, Scope
+from jobs_grpc.controlplane.core.state.states import FAILURES, State
 from jobs_grpc.schedule import format_instant
 
 # Reasons that somebody has asked for; no news.

@@ -31,7 +31,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.effects import (
+from jobs_grpc.controlplane.core.state.effects import (
     DueTimeSkipped,
     ExecutionFinished,
     ExecutionLeased,

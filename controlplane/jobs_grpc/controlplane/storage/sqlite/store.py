@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from jobs_grpc.controlplane.core.fleet_rows import BreakerRow, OrderRow
-from jobs_grpc.controlplane.core.job import JobKey
-from jobs_grpc.controlplane.core.rows import (
+from jobs_grpc.controlplane.core.rows.changes import (
     ActiveState,
     Changes,
     CountRow,
@@ -29,19 +27,21 @@ from jobs_grpc.controlplane.core.rows import (
     StatisticsRow,
     WorkerRow,
 )
-from jobs_grpc.controlplane.core.schedule_rows import (
+from jobs_grpc.controlplane.core.rows.fleet import BreakerRow, OrderRow
+from jobs_grpc.controlplane.core.rows.schedules import (
     BackfillRow,
     JoinRow,
     ScheduleObjectRow,
 )
-from jobs_grpc.controlplane.core.states import FINAL
-from jobs_grpc.controlplane.core.story_rows import (
+from jobs_grpc.controlplane.core.rows.story import (
     AttemptRow,
     DeadLetterRow,
     EventRow,
     LinkRow,
     RetryRow,
 )
+from jobs_grpc.controlplane.core.state.job import JobKey
+from jobs_grpc.controlplane.core.state.states import FINAL
 from jobs_grpc.controlplane.storage.store import (
     DeadLetterFilter,
     DecisionFilter,

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from jobs_grpc.controlplane.core.rows import Changes
+from jobs_grpc.controlplane.core.rows.changes import Changes
 from jobs_grpc.controlplane.storage.statements import ManyRows, load
 from jobs_grpc.controlplane.storage.store import StoreFailedError, TermEndedError
 

@@ -1,0 +1,1 @@
+"""Answers for people: why it waits, what happened, what is due."""

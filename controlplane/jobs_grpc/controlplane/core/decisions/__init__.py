@@ -1,0 +1,1 @@
+"""What becomes of due times: started or skipped, caught up, paused, filled in later."""

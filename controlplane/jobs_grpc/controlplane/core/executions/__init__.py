@@ -1,0 +1,1 @@
+"""The life of executions: leases, ends, retries, limits of time, consequences."""

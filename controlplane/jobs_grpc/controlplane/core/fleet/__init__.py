@@ -1,0 +1,1 @@
+"""The workers: sessions, and what operators have said about them."""

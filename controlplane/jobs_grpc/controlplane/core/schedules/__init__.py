@@ -1,0 +1,1 @@
+"""The schedule table: what is due when, and who defines it."""

@@ -1,0 +1,1 @@
+"""What keeps an execution from a slot: lines, limits, breakers, quarantine, holds, instants."""
