@@ -13,6 +13,7 @@ from jobs_grpc.client.cli.display.due_times import due_text, month_lines
 from jobs_grpc.client.cli.display.printing import note, print_document
 from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
+from jobs_grpc.client.cli.instants import instant
 from jobs_grpc.client.cli.options import Settings
 from jobs_grpc.client.records.decision import SkipReason
 from jobs_grpc.client.records.due_time import DueTime, DueTimes
@@ -57,9 +58,8 @@ def count_of(count: int | None, *, as_calendar: bool) -> int:
 def after_of(start: str | None) -> datetime:
     """Return the instant that `--from` gives, or now."""
     from jobs_grpc.runtime.clock import SystemClock, to_datetime
-    from jobs_grpc.schedule import parse_instant
 
-    return to_datetime(parse_instant(start) if start else SystemClock().now())
+    return instant(start, "--from") or to_datetime(SystemClock().now())
 
 
 def parsed_expression(text: str, tz: str) -> ParsedSchedule:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jobs_grpc.client.cli.exits import Exit
-from jobs_grpc.client.cli.failures import Failure
+import click
 
 
 def instant(text: str | None, option: str) -> datetime | None:
@@ -18,4 +17,4 @@ def instant(text: str | None, option: str) -> datetime | None:
     try:
         return to_datetime(parse_instant(text))
     except RuleError as error:
-        raise Failure(f"{option}: {error.message}", Exit.USAGE) from None
+        raise click.UsageError(f"{option}: {error}") from None

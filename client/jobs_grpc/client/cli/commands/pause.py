@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from jobs_grpc.client.cli.display.moments import clock_text
 from jobs_grpc.client.cli.display.printing import print_record, print_records
 from jobs_grpc.client.cli.display.table import Column
+from jobs_grpc.client.cli.instants import instant
 from jobs_grpc.client.cli.options import Command, Seconds, Settings, pass_settings
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.page import Page
@@ -87,7 +87,7 @@ def pause(
     if until is not None and lasting is not None:
         raise click.UsageError("--until and --for say the same; give one of them")
     subject = _subject(settings, job, schedule, queue, everything=everything)
-    end = _instant(until)
+    end = instant(until, "--until")
 
     async def work(client: Client) -> Pause:
         return await client.pauses.begin(
@@ -173,18 +173,6 @@ def _subject(
     raise click.UsageError(
         "say what is meant: JOB, --schedule, --queue, --workspace, --namespace or --all"
     )
-
-
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    from jobs_grpc.runtime.clock import to_datetime
-    from jobs_grpc.schedule import RuleError, parse_instant
-
-    try:
-        return to_datetime(parse_instant(text))
-    except RuleError as error:
-        raise click.UsageError(f"--until: {error}") from None
 
 
 def _say(made: Pause) -> None:

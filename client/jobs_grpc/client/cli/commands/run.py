@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,7 +20,9 @@ from jobs_grpc.client.cli.display.following import (
 from jobs_grpc.client.cli.display.printing import note, print_record
 from jobs_grpc.client.cli.display.table import colored_state
 from jobs_grpc.client.cli.exits import Exit
+from jobs_grpc.client.cli.instants import instant
 from jobs_grpc.client.cli.options import Command, Settings, pass_settings
+from jobs_grpc.client.cli.pairs import pairs, params
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.execution import Execution
 
@@ -210,15 +210,15 @@ def _submission(
     from jobs_grpc.client._submission import Submission
 
     timing: dict[str, Any] = {
-        "not_before": _instant(options["at"]),
+        "not_before": instant(options["at"], "--at"),
         "request_id": options["request_id"],
     }
-    params = _params(options["params"])
+    given = params(options["params"])
     if job is not None:
-        return Submission.stored(job, params=params, **timing)
+        return Submission.stored(job, params=given, **timing)
     keys: dict[str, Any] = {
         "timeout": options["limit"],
-        "environment": _pairs(options["environment"]),
+        "environment": pairs(options["environment"], "--env"),
         "queue": options["queue"],
         "priority": options["priority"],
     }
@@ -226,44 +226,5 @@ def _submission(
     name = f"adhoc-{secrets.token_hex(4)}"
     if options["function"]:
         function = options["function"]
-        return Submission.function(function, params, name=name, **timing, **keys)
+        return Submission.function(function, given, name=name, **timing, **keys)
     return Submission.command(command, name=name, **timing, **keys)
-
-
-def _params(texts: Sequence[str]) -> dict[str, Any]:
-    """Return KEY=VALUE as text and KEY:=JSON as what the JSON says."""
-    params: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.removesuffix(":"):
-            raise click.UsageError(f"--param takes KEY=VALUE, got {text!r}")
-        if key.endswith(":"):
-            try:
-                params[key[:-1]] = json.loads(value)
-            except ValueError as error:
-                raise click.UsageError(f"--param {text}: not JSON: {error}") from None
-        else:
-            params[key] = value
-    return params
-
-
-def _pairs(texts: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise click.UsageError(f"--env takes KEY=VALUE, got {text!r}")
-        pairs[key] = value
-    return pairs
-
-
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    from jobs_grpc.runtime.clock import to_datetime
-    from jobs_grpc.schedule import RuleError, parse_instant
-
-    try:
-        return to_datetime(parse_instant(text))
-    except RuleError as error:
-        raise click.UsageError(f"--at: {error}") from None

@@ -21,6 +21,7 @@ from jobs_grpc.client.cli.display.printing import print_records
 from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
+from jobs_grpc.client.cli.instants import instant
 from jobs_grpc.client.cli.options import Group, Settings, pass_settings
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.decision import Decision, SkipReason
@@ -133,14 +134,12 @@ def decisions(
 
 
 def _start(text: str | None) -> datetime | None:
-    if text is None:
-        return None
+    if text is None or (text[:4].isdigit() and text[4:5] == "-"):
+        return instant(text, "--since")
     from jobs_grpc.runtime.clock import SystemClock, to_datetime
-    from jobs_grpc.schedule import RuleError, parse_duration, parse_instant
+    from jobs_grpc.schedule import RuleError, parse_duration
 
     try:
-        if text[:4].isdigit() and text[4:5] == "-":
-            return to_datetime(parse_instant(text))
         return to_datetime(SystemClock().now() - parse_duration(text))
     except RuleError as error:
         raise click.UsageError(f"--since: {error}") from None

@@ -21,6 +21,7 @@ from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
 from jobs_grpc.client.cli.instants import instant
 from jobs_grpc.client.cli.options import Command, Settings, pass_settings
+from jobs_grpc.client.cli.pairs import params
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.job import Schedule
 from jobs_grpc.client.records.page import Page
@@ -49,7 +50,7 @@ def _entry_options(command: F) -> F:
                 "params",
                 multiple=True,
                 metavar="KEY=VALUE",
-                help="A parameter of the runs it starts; may be repeated.",
+                help="A parameter of its runs; KEY:=JSON for a value that is not text.",
             ),
             click.option(
                 "--entry",
@@ -197,14 +198,7 @@ COMMANDS: Final = (create, get, list_schedules, update, delete, enable, disable)
 
 def _entry(given: dict[str, Any]) -> dict[str, Any]:
     """Return the entry that the options describe."""
-    entry: dict[str, Any] = {}
-    if given["entry"] is not None:
-        try:
-            entry = json.loads(given["entry"])
-        except ValueError:
-            entry = {"": None}
-        if not isinstance(entry, dict) or "" in entry:
-            raise Failure("--entry must be a JSON object", Exit.USAGE)
+    entry = _object(given["entry"])
     for option, key in (
         ("cron", "cron"),
         ("every", "every"),
@@ -215,12 +209,33 @@ def _entry(given: dict[str, Any]) -> dict[str, Any]:
     ):
         if given[option] is not None:
             entry[key] = given[option]
-    for param in given["params"]:
-        key, has_value, value = param.partition("=")
-        if not has_value or not key:
-            raise Failure(f"--param {param}: must be KEY=VALUE", Exit.USAGE)
-        entry.setdefault("params", {})[key] = value
+    if given["params"]:
+        before = entry.get("params") or {}
+        if not isinstance(before, dict):
+            raise _no_entry(f"--entry: params must be an object, got {before!r}")
+        entry["params"] = {**before, **params(given["params"])}
     return entry
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """Return what `--entry` says."""
+    if text is None:
+        return {}
+    try:
+        entry = json.loads(text)
+    except ValueError as error:
+        raise _no_entry(f"--entry is not JSON: {error}") from None
+    if not isinstance(entry, dict):
+        raise _no_entry(f"--entry must be a JSON object, got {text}")
+    return entry
+
+
+def _no_entry(message: str) -> Failure:
+    return Failure(
+        message,
+        Exit.USAGE,
+        """an entry looks like '{"cron": "0 6 * * *", "max_runs": 10}'""",
+    )
 
 
 def _say(settings: Settings, verb: str, one: Schedule) -> None:
