@@ -10,8 +10,8 @@ import click
 from jobs_grpc.client.cli.display.moments import clock_text, relative_text
 from jobs_grpc.client.cli.display.printing import (
     print_fields,
+    print_page,
     print_record,
-    print_records,
 )
 from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.instants import instant
@@ -118,12 +118,11 @@ def list_backfills(settings: Settings, job: str, limit: int, page_token: str) ->
         return await client.backfills.list(job, page_size=limit, page_token=page_token)
 
     page = converse(settings, work)
-    print_records(
+    print_page(
         settings,
-        page.data,
+        page,
         _columns(datetime.now(UTC)),
         name=lambda one: one.id,
-        envelope=page.to_json(),
         empty="there are no backfills",
     )
 

@@ -13,6 +13,7 @@ from jobs_grpc.client.cli.display.printing import (
     note,
     print_document,
     print_fields,
+    print_page,
     print_record,
     print_records,
 )
@@ -55,12 +56,11 @@ def list_letters(settings: Settings, job: str, limit: int, page_token: str) -> N
         )
 
     page = converse(settings, work)
-    print_records(
+    print_page(
         settings,
-        page.data,
+        page,
         _columns(datetime.now(UTC)),
         name=lambda one: one.execution_id,
-        envelope=page.to_json(),
         empty="there are no dead letters",
     )
 

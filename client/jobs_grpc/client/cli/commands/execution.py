@@ -20,8 +20,8 @@ from jobs_grpc.client.cli.display.moments import (
 from jobs_grpc.client.cli.display.printing import (
     print_document,
     print_fields,
+    print_page,
     print_record,
-    print_records,
 )
 from jobs_grpc.client.cli.display.table import Column, print_table
 from jobs_grpc.client.cli.options import Group, Seconds, Settings, pass_settings
@@ -78,12 +78,11 @@ def list_executions(
         )
 
     page = converse(settings, work, job=job)
-    print_records(
+    print_page(
         settings,
-        page.data,
+        page,
         _columns(datetime.now(UTC)),
         name=lambda one: one.id,
-        envelope=page.to_json(),
         empty="there are no such executions",
     )
 

@@ -13,13 +13,13 @@ from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.instants import instant
 from jobs_grpc.client.cli.options import Command, Seconds, Settings, pass_settings
 from jobs_grpc.client.cli.session import converse
-from jobs_grpc.client.records.page import Page
 from jobs_grpc.client.records.pause import (
     Pause,
     PauseKind,
     PauseMeanwhile,
     PauseSubject,
 )
+from jobs_grpc.wire.channel import MAX_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,16 +137,23 @@ def resume(
 
 
 def _list(settings: Settings, *, with_ended: bool) -> None:
-    async def work(client: Client) -> Page[Pause]:
-        return await client.pauses.list(with_ended=with_ended, page_size=1_000)
+    async def work(client: Client) -> list[Pause]:
+        found: list[Pause] = []
+        token = ""
+        while True:
+            page = await client.pauses.list(
+                with_ended=with_ended, page_size=MAX_PAGE, page_token=token
+            )
+            found += page.data
+            token = page.next_page_token
+            if not token:
+                return found
 
-    page = converse(settings, work)
     print_records(
         settings,
-        page.data,
+        converse(settings, work),
         [*_COLUMNS, *(_ENDED_COLUMNS if with_ended else ())],
         name=lambda one: one.id,
-        envelope=page.to_json(),
         empty="nothing is paused",
     )
 

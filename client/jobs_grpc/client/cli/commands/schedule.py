@@ -17,7 +17,7 @@ from jobs_grpc.client.cli.coming import (
 )
 from jobs_grpc.client.cli.commands.schedule_objects import COMMANDS
 from jobs_grpc.client.cli.display.moments import clock_text, relative_text
-from jobs_grpc.client.cli.display.printing import print_records
+from jobs_grpc.client.cli.display.printing import print_page
 from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
@@ -123,12 +123,11 @@ def decisions(
         )
 
     page = converse(settings, work, job=job)
-    print_records(
+    print_page(
         settings,
-        page.data,
+        page,
         _columns(datetime.now(UTC)),
         name=lambda one: one.execution_id or "-",
-        envelope=page.to_json(),
         empty="there are no decisions yet",
     )
 

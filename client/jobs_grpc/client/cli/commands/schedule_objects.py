@@ -13,8 +13,8 @@ from jobs_grpc.client.cli.commands.job import ask, rule_text
 from jobs_grpc.client.cli.display.moments import clock_text, relative_text
 from jobs_grpc.client.cli.display.printing import (
     print_fields,
+    print_page,
     print_record,
-    print_records,
 )
 from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.exits import Exit
@@ -117,12 +117,11 @@ def list_schedules(settings: Settings, job: str, limit: int, page_token: str) ->
         return await client.schedules.list(job, page_size=limit, page_token=page_token)
 
     page = converse(settings, work, job=job)
-    print_records(
+    print_page(
         settings,
-        page.data,
+        page,
         _columns(datetime.now(UTC)),
         name=lambda one: one.name or one.id,
-        envelope=page.to_json(),
         empty="there are no schedules",
     )
 

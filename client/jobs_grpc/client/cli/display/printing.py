@@ -10,7 +10,7 @@ import click
 
 from jobs_grpc.client.cli.display.table import Column, print_table
 from jobs_grpc.client.cli.options import Settings
-from jobs_grpc.client.records.page import Record
+from jobs_grpc.client.records.page import Page, Record
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -38,6 +38,24 @@ def print_records(
         print_table(columns, records, wide=settings.output == "wide")
     elif empty:
         note(empty)
+
+
+def print_page(
+    settings: Settings,
+    page: Page[RecordT],
+    columns: Sequence[Column[RecordT]],
+    *,
+    name: Callable[[RecordT], str],
+    empty: str,
+) -> None:
+    """Print a part of a list; people are told how to see the next one."""
+    print_records(
+        settings, page.data, columns, name=name, envelope=page.to_json(), empty=empty
+    )
+    if page.next_page_token and settings.output in {"table", "wide"}:
+        import shlex
+
+        note(f"more: --page-token {shlex.quote(page.next_page_token)}")
 
 
 def print_record(
