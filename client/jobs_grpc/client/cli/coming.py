@@ -120,7 +120,7 @@ def print_coming(
     as_calendar: bool,
 ) -> None:
     """Print due times in the way that was asked for."""
-    if settings.output in {"json", "yaml"}:
+    if settings.is_data:
         print_document(settings, found.to_json())
     elif settings.output == "name":
         for one in found.data:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
-from jobs_grpc.client._errors import InvalidArgument, JobsError
+from jobs_grpc.client._errors import InvalidArgument, JobsError, NotFound
 from jobs_grpc.client.cli import exits
 from jobs_grpc.client.cli.exits import Exit
 
@@ -28,6 +29,20 @@ class InvalidFiles(click.ClickException):
         super().__init__(f"{count}; {outcome}")
         self.problems = [str(problem) for problem in problems]
         self.hint = hint
+
+
+@contextmanager
+def as_invalid_files(outcome: str) -> Iterator[None]:
+    """Say what the server finds wrong with documents as what is wrong with their files."""
+    try:
+        yield
+    except (InvalidArgument, NotFound) as error:
+        # Whatever it does not find here, for example a queue, a file names.
+        violations = getattr(error, "violations", ())
+        problems = [f"{one.field}: {one.description}" for one in violations]
+        raise InvalidFiles(
+            problems or [error.message], outcome=outcome, hint=error.hint
+        ) from error
 
 
 class Failure(click.ClickException):

@@ -3,6 +3,8 @@
 They may stand before or after the command: `jobs-grpc -n ops list` and
 `jobs-grpc list -n ops` are the same. What is said later wins; then the environment, then
 the built-in value. `SETTINGS` is the one table of them; help, docs and a test read it.
+
+Also here: the options that several commands take, `file_options` and `page_options`.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 import click
 
-from jobs_grpc.wire.channel import DEFAULT_ADDRESS
+from jobs_grpc.wire.channel import DEFAULT_ADDRESS, MAX_PAGE
 
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS: Final = ("table", "wide", "json", "yaml", "name")
 
@@ -124,6 +127,16 @@ class Settings(NamedTuple):
     # What was written on the command line, for daemons that read the rest themselves.
     said: Mapping[str, Any]
 
+    @property
+    def is_data(self) -> bool:
+        """Programs read what is printed, and want all of it."""
+        return self.output in {"json", "yaml"}
+
+    @property
+    def is_table(self) -> bool:
+        """People read what is printed."""
+        return self.output in {"table", "wide"}
+
 
 def resolved(ctx: click.Context, environment: Mapping[str, str]) -> Settings:
     """Return every setting; a bad value of a variable is a usage error that names it."""
@@ -147,6 +160,53 @@ def pass_settings(
         return command(settings, *args, **kwargs)
 
     return with_settings
+
+
+def file_options(command: F) -> F:
+    """Add what names job files: `paths` and `stdin_format`."""
+    for option in (
+        click.option(
+            "--format",
+            "stdin_format",
+            type=click.Choice(["json", "yaml", "toml"]),
+            help="What standard input is written in; guessed if left out.",
+        ),
+        click.option(
+            "-f",
+            "--file",
+            "paths",
+            multiple=True,
+            required=True,
+            metavar="FILE|DIR|-",
+            help="A job file, a folder of them, or - for standard input; may be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def page_options(
+    limit: int = 50, summary: str = "How many, newest first."
+) -> Callable[[F], F]:
+    """Return what adds the choice of a part of a list: `limit` and `page_token`."""
+
+    def add(command: F) -> F:
+        for option in (
+            click.option(
+                "--page-token", default="", help="Go on where the last page ended."
+            ),
+            click.option(
+                "--limit",
+                type=click.IntRange(1, MAX_PAGE),
+                default=limit,
+                show_default=True,
+                help=summary,
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
 
 
 class SharedOptions(click.Command):

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobs_grpc.client._errors import InvalidArgument, NotFound
 from jobs_grpc.client.cli.display.printing import note, print_document
 from jobs_grpc.client.cli.display.table import colored_state
 from jobs_grpc.client.cli.exits import Exit
-from jobs_grpc.client.cli.failures import InvalidFiles
-from jobs_grpc.client.cli.options import Command, Settings, pass_settings
+from jobs_grpc.client.cli.failures import as_invalid_files
+from jobs_grpc.client.cli.options import Command, Settings, file_options, pass_settings
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.job import Applied
 
@@ -25,21 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.option(
-    "-f",
-    "--file",
-    "paths",
-    multiple=True,
-    required=True,
-    metavar="FILE|DIR|-",
-    help="A job file, a folder of them, or - for standard input; may be repeated.",
-)
-@click.option(
-    "--format",
-    "stdin_format",
-    type=click.Choice(["json", "yaml", "toml"]),
-    help="What standard input is written in; guessed if left out.",
-)
+@file_options
 @click.option("--dry-run", is_flag=True, help="Say what would change, change nothing.")
 @click.option(
     "--plan",
@@ -74,26 +59,14 @@ def apply(
             documents, origins=origins, validate_only=dry_run
         )
 
-    try:
+    with as_invalid_files(NOTHING_CHANGED):
         results = converse(settings, work)
-    except (InvalidArgument, NotFound) as error:
-        # Whatever the server does not find here, for example a queue, a file names.
-        problems = server_problems(error) or [error.message]
-        raise InvalidFiles(
-            problems, outcome=NOTHING_CHANGED, hint=error.hint
-        ) from error
     _print(settings, results, dry_run=dry_run)
     return Exit.DONE
 
 
-def server_problems(error: InvalidArgument | NotFound) -> list[str]:
-    """Return what the server finds wrong with documents, one line each."""
-    violations = getattr(error, "violations", ())
-    return [f"{one.field}: {one.description}" for one in violations]
-
-
 def _print(settings: Settings, results: tuple[Applied, ...], *, dry_run: bool) -> None:
-    if settings.output in {"json", "yaml"}:
+    if settings.is_data:
         data = [result.to_json() for result in results]
         print_document(settings, {"data": data, "next_page_token": None})
     else:

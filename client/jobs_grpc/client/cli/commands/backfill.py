@@ -15,7 +15,7 @@ from jobs_grpc.client.cli.display.printing import (
 )
 from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.instants import instant
-from jobs_grpc.client.cli.options import Group, Settings, pass_settings
+from jobs_grpc.client.cli.options import Group, Settings, page_options, pass_settings
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.backfill import Backfill, BackfillOrder
 from jobs_grpc.client.records.page import Page
@@ -102,14 +102,7 @@ def create(
 
 @backfill.command("list")
 @click.argument("job", required=False, default="")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 1000),
-    default=50,
-    show_default=True,
-    help="How many, newest first.",
-)
-@click.option("--page-token", default="", help="Go on where the last page ended.")
+@page_options()
 @pass_settings
 def list_backfills(settings: Settings, job: str, limit: int, page_token: str) -> None:
     """List backfills and how far they have come."""

@@ -18,7 +18,13 @@ from jobs_grpc.client.cli.display.printing import (
     print_records,
 )
 from jobs_grpc.client.cli.display.table import Column
-from jobs_grpc.client.cli.options import Group, Seconds, Settings, pass_settings
+from jobs_grpc.client.cli.options import (
+    Group,
+    Seconds,
+    Settings,
+    page_options,
+    pass_settings,
+)
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.page import Page
 from jobs_grpc.client.records.story import DeadLetter, Requeued
@@ -38,14 +44,7 @@ def dead_letter() -> None:
 
 @dead_letter.command("list")
 @click.option("--job", default="", metavar="NAME", help="Only runs of this job.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 1000),
-    default=50,
-    show_default=True,
-    help="How many, newest first.",
-)
-@click.option("--page-token", default="", help="Go on where the last page ended.")
+@page_options()
 @pass_settings
 def list_letters(settings: Settings, job: str, limit: int, page_token: str) -> None:
     """List dead letters, those of the newest runs first."""
@@ -153,7 +152,7 @@ def purge(
         )
 
     purged = converse(settings, work)
-    if settings.output in {"json", "yaml"}:
+    if settings.is_data:
         print_document(settings, {"purged": purged})
     elif settings.output != "name":
         note(f"{purged} put aside")

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobs_grpc.client._errors import InvalidArgument, NotFound
-from jobs_grpc.client.cli.commands.apply import server_problems
 from jobs_grpc.client.cli.display.plan import show_plan
 from jobs_grpc.client.cli.display.printing import note, print_document
 from jobs_grpc.client.cli.exits import Exit
-from jobs_grpc.client.cli.failures import InvalidFiles
-from jobs_grpc.client.cli.options import Command, Settings, pass_settings
+from jobs_grpc.client.cli.failures import as_invalid_files
+from jobs_grpc.client.cli.options import Command, Settings, file_options, pass_settings
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.plan import Plan
 
@@ -22,21 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.option(
-    "-f",
-    "--file",
-    "paths",
-    multiple=True,
-    required=True,
-    metavar="FILE|DIR|-",
-    help="A job file, a folder of them, or - for standard input; may be repeated.",
-)
-@click.option(
-    "--format",
-    "stdin_format",
-    type=click.Choice(["json", "yaml", "toml"]),
-    help="What standard input is written in; guessed if left out.",
-)
+@file_options
 @click.option(
     "--count",
     type=click.IntRange(1, 200),
@@ -71,14 +55,9 @@ def compare(
     async def work(client: Client) -> Plan:
         return await client.jobs.plan(documents, origins=origins, count=count)
 
-    try:
+    with as_invalid_files(NOTHING_CHANGED):
         plan = converse(settings, work)
-    except (InvalidArgument, NotFound) as error:
-        problems = server_problems(error) or [error.message]
-        raise InvalidFiles(
-            problems, outcome=NOTHING_CHANGED, hint=error.hint
-        ) from error
-    if settings.output in {"json", "yaml"}:
+    if settings.is_data:
         print_document(settings, plan.to_json())
     elif settings.output == "name":
         for job in plan.jobs:

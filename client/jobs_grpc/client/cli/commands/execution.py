@@ -24,7 +24,13 @@ from jobs_grpc.client.cli.display.printing import (
     print_record,
 )
 from jobs_grpc.client.cli.display.table import Column, print_table
-from jobs_grpc.client.cli.options import Group, Seconds, Settings, pass_settings
+from jobs_grpc.client.cli.options import (
+    Group,
+    Seconds,
+    Settings,
+    page_options,
+    pass_settings,
+)
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.execution import (
     Attempt,
@@ -57,14 +63,7 @@ def execution() -> None:
     metavar="STATE",
     help="Only runs in this state; may be repeated.",
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 1000),
-    default=50,
-    show_default=True,
-    help="How many, newest first.",
-)
-@click.option("--page-token", default="", help="Go on where the last page ended.")
+@page_options()
 @pass_settings
 def list_executions(
     settings: Settings, job: str, states: tuple[str, ...], limit: int, page_token: str
@@ -150,7 +149,7 @@ def retry(settings: Settings, execution_id: str) -> None:
         return await client.executions.retry(execution_id)
 
     made = converse(settings, work)
-    if settings.output in {"json", "yaml"}:
+    if settings.is_data:
         print_document(settings, {"execution_id": made})
     else:
         click.echo(made)
@@ -235,7 +234,7 @@ def _columns(now: datetime) -> list[Column[Execution]]:
     ]
 
 
-def _exit(one: Execution) -> str:
+def _exit(one: Execution | Attempt) -> str:
     return one.signal or ("" if one.exit_code is None else str(one.exit_code))
 
 
@@ -294,10 +293,6 @@ def _link_fields(one: Execution) -> list[tuple[str, str]]:
     return fields
 
 
-def _attempt_exit(one: Attempt) -> str:
-    return one.signal or ("" if one.exit_code is None else str(one.exit_code))
-
-
 _ATTEMPT_COLUMNS = [
     Column[Attempt]("ATTEMPT", lambda one: str(one.attempt)),
     Column[Attempt]("FENCE", lambda one: str(one.fence)),
@@ -305,7 +300,7 @@ _ATTEMPT_COLUMNS = [
     Column[Attempt]("STARTED", lambda one: clock_text(one.started_at)),
     Column[Attempt]("FINISHED", lambda one: clock_text(one.finished_at)),
     Column[Attempt]("OUTCOME", lambda one: one.outcome or "running"),
-    Column[Attempt]("EXIT", _attempt_exit),
+    Column[Attempt]("EXIT", _exit),
     Column[Attempt]("ERROR", lambda one: one.error),
 ]
 

@@ -40,7 +40,7 @@ def queue_status(settings: Settings) -> None:
         name=lambda one: one.name,
         envelope=status.to_json(),
     )
-    if settings.output in {"table", "wide"}:
+    if settings.is_table:
         note(
             f"workers: {status.workers_total} ({status.workers_active} active, "
             f"{status.workers_idle} idle); "

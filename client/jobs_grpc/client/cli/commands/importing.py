@@ -235,7 +235,7 @@ def _conclude(how: _How, found: Imported) -> None:
     paths = _write(how, texts) if how.into is not None else {}
     settings = how.settings
     notes = found.all_notes()
-    if settings.output in {"json", "yaml"}:
+    if settings.is_data:
         data = [_shown(draft, paths) for draft in found.drafts]
         report = [one.to_json() for one in notes]
         print_document(settings, {"data": data, "notes": report})
@@ -247,7 +247,7 @@ def _conclude(how: _How, found: Imported) -> None:
     else:
         for path in paths.values():
             click.echo(f"written   {path}")
-    if settings.output not in {"json", "yaml"}:
+    if not settings.is_data:
         for one in notes:
             note(str(one))
     refused = sum(one.kind is Kind.REFUSED for one in notes)

@@ -21,7 +21,7 @@ from jobs_grpc.client.cli.display.printing import (
 from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
-from jobs_grpc.client.cli.options import Group, Settings, pass_settings
+from jobs_grpc.client.cli.options import Group, Settings, file_options, pass_settings
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.due_time import DueTimes
 from jobs_grpc.client.records.job import Job, Schedule
@@ -121,21 +121,7 @@ def disable(settings: Settings, name: str) -> None:
 
 
 @job.command()
-@click.option(
-    "-f",
-    "--file",
-    "paths",
-    multiple=True,
-    required=True,
-    metavar="FILE|DIR|-",
-    help="A job file, a folder of them, or - for standard input; may be repeated.",
-)
-@click.option(
-    "--format",
-    "stdin_format",
-    type=click.Choice(["json", "yaml", "toml"]),
-    help="What standard input is written in; guessed if left out.",
-)
+@file_options
 @pass_settings
 def validate(
     settings: Settings, paths: tuple[str, ...], stdin_format: str | None

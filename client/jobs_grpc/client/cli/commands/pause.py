@@ -129,7 +129,7 @@ def resume(
         return await client.pauses.end(subject, pause_id=pause_id)
 
     ended = converse(settings, work, job=job)
-    if settings.output in {"table", "wide"}:
+    if settings.is_table:
         for one in ended:
             click.echo(f"resumed   {one.subject}")
     else:

@@ -161,7 +161,7 @@ async def _wait(settings: Settings, handle: ExecutionHandle, wish: Wish) -> int:
 async def _print_id(
     settings: Settings, client: Client, handle: ExecutionHandle
 ) -> None:
-    if settings.output in {"json", "yaml"}:
+    if settings.is_data:
         execution = await client.executions.get(handle.id)
         print_record(settings, execution, name=handle.id, show=lambda: None)
         return

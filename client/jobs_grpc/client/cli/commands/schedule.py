@@ -22,7 +22,7 @@ from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
 from jobs_grpc.client.cli.instants import instant
-from jobs_grpc.client.cli.options import Group, Settings, pass_settings
+from jobs_grpc.client.cli.options import Group, Settings, page_options, pass_settings
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.decision import Decision, SkipReason
 from jobs_grpc.client.records.due_time import DueTimes
@@ -80,13 +80,7 @@ def preview(
 
 @schedule.command()
 @click.argument("job", required=False, default="")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 1000),
-    default=50,
-    show_default=True,
-    help="How many, newest first.",
-)
+@page_options()
 @click.option(
     "--since",
     metavar="TIME|DURATION",
@@ -100,7 +94,6 @@ def preview(
     type=click.Choice([one.value for one in SkipReason if one != "unrecognized"]),
     help="Only those skipped for this; may be repeated.",
 )
-@click.option("--page-token", default="", help="Go on where the last page ended.")
 @pass_settings
 def decisions(
     settings: Settings,

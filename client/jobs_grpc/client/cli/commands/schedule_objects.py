@@ -20,7 +20,7 @@ from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.exits import Exit
 from jobs_grpc.client.cli.failures import Failure
 from jobs_grpc.client.cli.instants import instant
-from jobs_grpc.client.cli.options import Command, Settings, pass_settings
+from jobs_grpc.client.cli.options import Command, Settings, page_options, pass_settings
 from jobs_grpc.client.cli.pairs import params
 from jobs_grpc.client.cli.session import converse
 from jobs_grpc.client.records.job import Schedule
@@ -101,14 +101,7 @@ def update(settings: Settings, /, job: str, name: str, **given: Any) -> None:
 
 @click.command("list", cls=Command)
 @click.argument("job", required=False, default="")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 1000),
-    default=100,
-    show_default=True,
-    help="How many.",
-)
-@click.option("--page-token", default="", help="Go on where the last page ended.")
+@page_options(limit=100, summary="How many.")
 @pass_settings
 def list_schedules(settings: Settings, job: str, limit: int, page_token: str) -> None:
     """List the schedules of a job, or of all jobs."""

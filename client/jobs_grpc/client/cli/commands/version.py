@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def version(settings: Settings, ask_server: bool) -> None:
     """Print the version of this program, and of the server."""
     info = _ask(settings) if ask_server else None
-    if settings.output in {"json", "yaml"}:
+    if settings.is_data:
         answer = info.to_json() if info else None
         print_document(settings, {"client": VERSION, "server": answer})
         return

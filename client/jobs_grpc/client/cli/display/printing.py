@@ -25,7 +25,7 @@ def print_records(
     empty: str = "",
 ) -> None:
     """Print a list; `envelope` is its JSON where that has more than the records."""
-    if settings.output in {"json", "yaml"}:
+    if settings.is_data:
         whole = envelope or {
             "data": [record.to_json() for record in records],
             "next_page_token": None,
@@ -52,7 +52,7 @@ def print_page(
     print_records(
         settings, page.data, columns, name=name, envelope=page.to_json(), empty=empty
     )
-    if page.next_page_token and settings.output in {"table", "wide"}:
+    if page.next_page_token and settings.is_table:
         import shlex
 
         note(f"more: --page-token {shlex.quote(page.next_page_token)}")
@@ -62,7 +62,7 @@ def print_record(
     settings: Settings, record: Record, *, name: str, show: Callable[[], None]
 ) -> None:
     """Print one thing; `show` prints it for people."""
-    if settings.output in {"json", "yaml"}:
+    if settings.is_data:
         print_document(settings, record.to_json())
     elif settings.output == "name":
         click.echo(name)
