@@ -10,7 +10,6 @@ from jobs_grpc.client._transport import Transport
 from jobs_grpc.client.records.backfill import Backfill, BackfillOrder
 from jobs_grpc.client.records.page import Page
 from jobs_grpc.v1 import backfill_pb2 as pb
-from jobs_grpc.v1.job_service_pb2 import JobRef
 from jobs_grpc.v1.schedule_service_pb2_grpc import ScheduleServiceStub
 from jobs_grpc.wire.channel import DEFAULT_PAGE
 
@@ -45,11 +44,7 @@ class Backfills:
         it wait or run at a time, at the lowest priority unless said otherwise.
         """
         request = pb.CreateBackfillRequest(
-            job=JobRef(
-                namespace=self._target.namespace,
-                workspace=self._workspace(workspace),
-                name=job,
-            ),
+            job=_convert.job_ref(self._target, job, workspace),
             schedule=schedule,
             to=_convert.to_timestamp(end),
             order=_convert_backfill.to_order(order),
@@ -85,7 +80,7 @@ class Backfills:
         """Return backfills, newest first."""
         request = pb.ListBackfillsRequest(
             namespace=self._target.namespace,
-            workspace=self._workspace(workspace),
+            workspace=self._target.workspace_or(workspace),
             job=job,
             page_size=page_size,
             page_token=page_token,
@@ -120,6 +115,3 @@ class Backfills:
             self._stub.CancelBackfill, request, repeatable=False
         )
         return _convert_backfill.backfill(answer.backfill)
-
-    def _workspace(self, workspace: str | None) -> str:
-        return self._target.workspace if workspace is None else workspace

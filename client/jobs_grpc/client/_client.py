@@ -122,7 +122,7 @@ class Client:
         A plain text names a stored job. Each call is one commit; if a later one is
         refused, the executions of earlier ones stand.
         """
-        chosen = self.target.workspace if workspace is None else workspace
+        chosen = self.target.workspace_or(workspace)
         return await self._submitter.submit(submissions, chosen)
 
     async def run(

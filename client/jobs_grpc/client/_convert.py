@@ -12,6 +12,7 @@ from typing import TypeVar
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from jobs_grpc.client._settings import Target
 from jobs_grpc.client.records.breaker import Breaker, BreakerKind, BreakerState
 from jobs_grpc.client.records.decision import (
     Decision,
@@ -110,6 +111,15 @@ def to_state(state: ExecutionState) -> execution_pb2.ExecutionState.ValueType:
 
 def to_trigger(trigger: Trigger) -> execution_pb2.Trigger.ValueType:
     return execution_pb2.Trigger.Value(f"TRIGGER_{trigger.value.upper()}")
+
+
+def job_ref(target: Target, name: str, workspace: str | None) -> job_service_pb2.JobRef:
+    """Return a job's whole name; what the call left open is the client's own."""
+    return job_service_pb2.JobRef(
+        namespace=target.namespace,
+        workspace=target.workspace_or(workspace),
+        name=name,
+    )
 
 
 def execution(message: execution_pb2.Execution) -> Execution:
@@ -338,8 +348,8 @@ def due_times(message: schedule_service_pb2.ListDueTimesResponse) -> DueTimes:
     return DueTimes(
         data=tuple(
             DueTime(
-                due_at=_EPOCH + time.microseconds(one.due_at) * _MICROSECOND,
-                starts_at=_EPOCH + time.microseconds(one.starts_at) * _MICROSECOND,
+                due_at=moment_of(one.due_at),
+                starts_at=moment_of(one.starts_at),
                 schedules=tuple(one.schedules),
                 skip=(
                     _SKIP_REASONS.get(one.skip, SkipReason.UNRECOGNIZED)
@@ -382,8 +392,8 @@ def _statistics(message: job_pb2.JobStatistics) -> JobStatistics:
 
 def usage_of(message: execution_pb2.Usage) -> Usage:
     return Usage(
-        cpu_user=_span(message.cpu_user),
-        cpu_system=_span(message.cpu_system),
+        cpu_user=span_of(message.cpu_user),
+        cpu_system=span_of(message.cpu_system),
         peak_memory_bytes=message.peak_memory_bytes,
     )
 
@@ -407,8 +417,12 @@ def instant_of(message: object, name: str) -> datetime | None:
     # Every message with an instant in it; the generated classes share no typed base.
     if not message.HasField(name):  # type: ignore[attr-defined]
         return None
-    return _EPOCH + time.microseconds(getattr(message, name)) * _MICROSECOND
+    return moment_of(getattr(message, name))
 
 
-def _span(message: Duration) -> timedelta:
+def moment_of(message: Timestamp) -> datetime:
+    return _EPOCH + time.microseconds(message) * _MICROSECOND
+
+
+def span_of(message: Duration) -> timedelta:
     return time.microseconds(message) * _MICROSECOND

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from jobs_grpc.client._convert import _APPLY_OUTCOMES, _words, instant_of
+from jobs_grpc.client._convert import (
+    _APPLY_OUTCOMES,
+    _words,
+    instant_of,
+    moment_of,
+    span_of,
+)
 from jobs_grpc.client.records.job import ApplyOutcome
 from jobs_grpc.client.records.plan import (
     ClockChange,
@@ -19,9 +21,7 @@ from jobs_grpc.client.records.plan import (
     PlannedDueTime,
 )
 from jobs_grpc.v1 import job_service_pb2
-from jobs_grpc.wire import time
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DUE_TIME_CHANGES = _words(DueTimeChange, job_service_pb2.DueTimeChange.items())
 
 
@@ -51,7 +51,7 @@ def _job_plan(message: job_service_pb2.JobPlan) -> JobPlan:
         ),
         due_times=tuple(
             PlannedDueTime(
-                due_at=_moment(one.due_at),
+                due_at=moment_of(one.due_at),
                 change=_DUE_TIME_CHANGES.get(one.change, DueTimeChange.UNRECOGNIZED),
                 blackout=one.blackout,
             )
@@ -59,22 +59,14 @@ def _job_plan(message: job_service_pb2.JobPlan) -> JobPlan:
         ),
         clock_changes=tuple(
             ClockChange(
-                at=_moment(one.at), timezone=one.timezone, shift=_span(one.shift)
+                at=moment_of(one.at), timezone=one.timezone, shift=span_of(one.shift)
             )
             for one in message.clock_changes
         ),
-        expected_duration=_span(message.expected_duration) if is_known else None,
+        expected_duration=span_of(message.expected_duration) if is_known else None,
         measured=message.measured,
-        collisions=tuple(map(_moment, message.collisions)),
+        collisions=tuple(map(moment_of, message.collisions)),
         overlap=message.overlap,
         workers=tuple(message.workers),
         follows_ends=message.follows_ends,
     )
-
-
-def _span(message: Duration) -> timedelta:
-    return timedelta(microseconds=time.microseconds(message))
-
-
-def _moment(message: Timestamp) -> datetime:
-    return _EPOCH + timedelta(microseconds=time.microseconds(message))

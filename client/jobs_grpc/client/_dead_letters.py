@@ -34,7 +34,7 @@ class DeadLetters:
         """Return some, those of the newest executions first."""
         request = pb.ListDeadLettersRequest(
             namespace=self._target.namespace,
-            workspace=self._workspace(workspace),
+            workspace=self._target.workspace_or(workspace),
             job=job,
             page_size=page_size,
             page_token=page_token,
@@ -122,11 +122,8 @@ class DeadLetters:
             execution_ids=execution_ids,
             all=every,
             job=job,
-            workspace=self._workspace(workspace),
+            workspace=self._target.workspace_or(workspace),
         )
         if failed_before is not None:
             selection.failed_before.CopyFrom(_convert.to_timestamp(failed_before))
         return selection
-
-    def _workspace(self, workspace: str | None) -> str:
-        return self._target.workspace if workspace is None else workspace

@@ -118,7 +118,7 @@ class Executions:
         """Return some executions, newest first, and where the next ones begin."""
         request = pb.ListExecutionsRequest(
             namespace=self._target.namespace,
-            workspace=self._workspace(workspace),
+            workspace=self._target.workspace_or(workspace),
             job=job,
             states=[_convert.to_state(state) for state in states],
             page_size=page_size,
@@ -156,7 +156,7 @@ class Executions:
         """
         request = pb.CancelExecutionsRequest(
             namespace=self._target.namespace,
-            workspace=self._workspace(workspace),
+            workspace=self._target.workspace_or(workspace),
             job=job,
         )
         ids = await self._cancel(request)
@@ -256,9 +256,6 @@ class Executions:
     def _is_outage(self, problem: JobsError) -> bool:
         lost_answer = isinstance(problem, DeadlineExceeded)
         return self._transport.was_reached and (problem.retriable or lost_answer)
-
-    def _workspace(self, workspace: str | None) -> str:
-        return self._target.workspace if workspace is None else workspace
 
 
 class ExecutionHandle:

@@ -114,7 +114,7 @@ class Schedules(ScheduleObjects):
         Later than `after`, which is now if left out; at most `count` (1 to 1,000).
         """
         request = schedule_service_pb2.ListDueTimesRequest(
-            job=self._job(job, workspace), count=count
+            job=_convert.job_ref(self._target, job, workspace), count=count
         )
         if after is not None:
             getattr(request, "from").CopyFrom(_convert.to_timestamp(after))
@@ -138,7 +138,7 @@ class Schedules(ScheduleObjects):
         """
         request = schedule_service_pb2.ListDecisionsRequest(
             namespace=self._target.namespace,
-            workspace=self._target.workspace if workspace is None else workspace,
+            workspace=self._target.workspace_or(workspace),
             job=job,
             reasons=map(_convert.to_reason, reasons),
             page_size=page_size,
@@ -166,7 +166,7 @@ class Schedules(ScheduleObjects):
         if isinstance(at, datetime):
             at = _convert.to_timestamp(at).ToJsonString()
         request = schedule_service_pb2.ExplainDueTimeRequest(
-            job=self._job(job, workspace), at=at
+            job=_convert.job_ref(self._target, job, workspace), at=at
         )
         answer = await self._transport.call(self._stub.ExplainDueTime, request)
         return due_time_answer(answer)

@@ -109,7 +109,7 @@ class Jobs:
         return _convert_plan.plan(answers)
 
     async def get(self, name: str, *, workspace: str | None = None) -> Job:
-        request = pb.GetJobRequest(job=self._ref(name, workspace))
+        request = pb.GetJobRequest(job=_convert.job_ref(self._target, name, workspace))
         answer = await self._transport.call(self._stub.GetJob, request)
         return _convert.job(answer.job)
 
@@ -143,7 +143,7 @@ class Jobs:
         """Return some of the jobs that `list` returns, and where the next ones begin."""
         request = pb.ListJobsRequest(
             namespace=self._target.namespace,
-            workspace=self._workspace(workspace),
+            workspace=self._target.workspace_or(workspace),
             labels=labels,
             page_size=page_size,
             page_token=page_token,
@@ -156,7 +156,9 @@ class Jobs:
 
     async def delete(self, name: str, *, workspace: str | None = None) -> None:
         """Remove the definition and its schedules; history stays, what runs goes on."""
-        request = pb.DeleteJobRequest(job=self._ref(name, workspace))
+        request = pb.DeleteJobRequest(
+            job=_convert.job_ref(self._target, name, workspace)
+        )
         await self._transport.call(self._stub.DeleteJob, request, repeatable=False)
 
     async def enable(self, name: str, *, workspace: str | None = None) -> Job:
@@ -179,14 +181,16 @@ class Jobs:
         submission = Submission.stored(
             name, params=params, not_before=not_before, request_id=request_id
         )
-        ids = await self._submitter.submit([submission], self._workspace(workspace))
+        ids = await self._submitter.submit(
+            [submission], self._target.workspace_or(workspace)
+        )
         return self._executions.handle(ids[0])
 
     async def _set_enabled(
         self, name: str, workspace: str | None, *, enabled: bool
     ) -> Job:
         request = pb.SetJobEnabledRequest(
-            job=self._ref(name, workspace), enabled=enabled
+            job=_convert.job_ref(self._target, name, workspace), enabled=enabled
         )
         answer = await self._transport.call(self._stub.SetJobEnabled, request)
         return _convert.job(answer.job)
@@ -208,16 +212,6 @@ class Jobs:
         except InvalidArgument as problem:
             problem.violations = tuple(map(batch.located, problem.violations))
             raise
-
-    def _ref(self, name: str, workspace: str | None) -> pb.JobRef:
-        return pb.JobRef(
-            namespace=self._target.namespace,
-            workspace=self._workspace(workspace),
-            name=name,
-        )
-
-    def _workspace(self, workspace: str | None) -> str:
-        return self._target.workspace if workspace is None else workspace
 
 
 class _Batch:

@@ -13,7 +13,6 @@ from jobs_grpc.client._transport import Transport
 from jobs_grpc.client.records.job import Schedule
 from jobs_grpc.client.records.page import Page
 from jobs_grpc.v1 import schedule_service_pb2 as pb
-from jobs_grpc.v1.job_service_pb2 import JobRef
 from jobs_grpc.v1.schedule_service_pb2_grpc import ScheduleServiceStub
 from jobs_grpc.wire.channel import DEFAULT_PAGE
 
@@ -39,7 +38,9 @@ class ScheduleObjects:
         It is first due after this call. Applying the job's document leaves it alone.
         """
         request = pb.CreateScheduleRequest(
-            job=self._job(job, workspace), name=name, entry_json=json.dumps(entry)
+            job=_convert.job_ref(self._target, job, workspace),
+            name=name,
+            entry_json=json.dumps(entry),
         )
         answer = await self._transport.call(
             self._stub.CreateSchedule, request, repeatable=False
@@ -64,7 +65,7 @@ class ScheduleObjects:
         """Return the schedules of a job, or of all jobs, sorted by job."""
         request = pb.ListSchedulesRequest(
             namespace=self._target.namespace,
-            workspace=self._workspace(workspace),
+            workspace=self._target.workspace_or(workspace),
             job=job,
             page_size=page_size,
             page_token=page_token,
@@ -138,14 +139,5 @@ class ScheduleObjects:
         return _convert.schedule(answer.schedule)
 
     def _ref(self, job: str, schedule: str, workspace: str | None) -> pb.ScheduleRef:
-        return pb.ScheduleRef(job=self._job(job, workspace), schedule=schedule)
-
-    def _job(self, job: str, workspace: str | None) -> JobRef:
-        return JobRef(
-            namespace=self._target.namespace,
-            workspace=self._workspace(workspace),
-            name=job,
-        )
-
-    def _workspace(self, workspace: str | None) -> str:
-        return self._target.workspace if workspace is None else workspace
+        owner = _convert.job_ref(self._target, job, workspace)
+        return pb.ScheduleRef(job=owner, schedule=schedule)

@@ -28,6 +28,10 @@ class Target:
     namespace: str = DEFAULT_NAMESPACE
     workspace: str = ""
 
+    def workspace_or(self, said: str | None) -> str:
+        """Return the workspace that a call said, or the client's own if it said none."""
+        return self.workspace if said is None else said
+
 
 def from_environment(
     address: str | None,

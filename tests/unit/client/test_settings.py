@@ -41,3 +41,10 @@ def test_what_is_said_wins_over_the_environment_and_that_over_the_built_in() -> 
     assert from_environment(None, None, None, {}) == Target(
         address="127.0.0.1:7420", namespace="default", workspace=""
     )
+
+
+def test_an_empty_workspace_that_a_call_says_is_not_the_client_s_own() -> None:
+    target = Target(workspace="shop")
+    assert target.workspace_or(None) == "shop"
+    assert target.workspace_or("") == ""
+    assert target.workspace_or("ops") == "ops"
