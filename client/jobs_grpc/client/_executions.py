@@ -143,7 +143,10 @@ class Executions:
         )
         ids = await self._cancel(request)
         if not ids:
-            raise NotRunning(f"execution {execution_id} is not running")
+            raise NotRunning(
+                f"execution {execution_id} is not running",
+                hint=f"`jobs-grpc execution get {execution_id}` shows how it ended",
+            )
         return ids[0]
 
     async def cancel_job(
@@ -161,7 +164,10 @@ class Executions:
         )
         ids = await self._cancel(request)
         if not ids:
-            raise NotRunning(f"job {job!r} is not running")
+            raise NotRunning(
+                f"job {job!r} is not running",
+                hint=f"`jobs-grpc status {job}` shows how it has fared",
+            )
         return ids
 
     async def wait(

@@ -188,6 +188,25 @@ def test_delete_asks_unless_told_not_to() -> None:
     assert (ended.code, ended.out) == (0, "deleted   default/_standalone_/backup\n")
 
 
+def test_a_deletion_is_said_in_the_form_that_is_asked_for() -> None:
+    with FakeControlPlane() as server:
+        said = {}
+        for output in ("json", "yaml", "name"):
+            server.expect("DeleteJob", DeleteJobResponse())
+            said[output] = jobs_grpc(
+                *("job", "delete", "backup", "-y", "-o", output, "--workspace", "shop"),
+                addr=server.address,
+            )
+    assert said["json"].json() == {
+        "namespace": "default",
+        "workspace": "shop",
+        "name": "backup",
+        "outcome": "deleted",
+    }
+    assert said["yaml"].out.endswith("outcome: deleted\n")
+    assert said["name"].out == "backup\n"
+
+
 def test_a_job_can_be_switched_off() -> None:
     off = SetJobEnabledResponse(job=job("backup", enabled=False))
     with FakeControlPlane() as server:

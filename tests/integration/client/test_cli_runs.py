@@ -11,6 +11,7 @@ from jobs_grpc.v1.execution_pb2 import KillReceipt, Usage
 from jobs_grpc.v1.execution_service_pb2 import (
     CancelExecutionsResponse,
     ListExecutionsResponse,
+    RetryExecutionResponse,
     SubmitExecutionsResponse,
 )
 from jobs_grpc.v1.job_service_pb2 import ListJobsResponse
@@ -269,6 +270,33 @@ def test_execution_json_has_all_that_scripts_read() -> None:
         assert answer[key]
     for key in ("finished_at", "exit_code", "error", "worker", "attempt"):
         assert answer[key]
+
+
+def test_a_retry_prints_the_new_id_in_the_form_that_is_asked_for() -> None:
+    with FakeControlPlane() as server:
+        said = {}
+        for output in ("table", "name", "json"):
+            server.expect("RetryExecution", RetryExecutionResponse(execution_id=ID))
+            said[output] = jobs_grpc(
+                "execution", "retry", ID[:8], "-o", output, addr=server.address
+            )
+    assert said["table"].out == said["name"].out == f"{ID}\n"
+    assert said["json"].json() == {"execution_id": ID}
+
+
+def test_kill_of_what_has_ended_says_where_to_look() -> None:
+    with FakeControlPlane() as server:
+        for words in (("kill", "backup"), ("execution", "cancel", ID[:8])):
+            server.expect("CancelExecutions", CancelExecutionsResponse())
+            ended = jobs_grpc(*words, addr=server.address)
+            assert ended.code == 5
+            *_, hint = ended.err.splitlines()
+            if "execution" in words:
+                assert hint == (
+                    f"hint: `jobs-grpc execution get {ID[:8]}` shows how it ended"
+                )
+            else:
+                assert hint == "hint: `jobs-grpc status backup` shows how it has fared"
 
 
 def test_execution_list_takes_the_words_of_other_systems() -> None:

@@ -9,6 +9,7 @@ import pytest
 from jobs_grpc.v1.job_pb2 import Schedule
 from jobs_grpc.v1.schedule_service_pb2 import (
     CreateScheduleResponse,
+    DeleteScheduleResponse,
 )
 from support.cli import jobs_grpc
 from support.fake_control_plane import FakeControlPlane
@@ -86,3 +87,23 @@ def test_what_is_no_instant_is_said_with_its_option_and_where_to_read_on(
     assert ended.code == 2
     assert ended.err.startswith(f"error: {option}: ")
     assert "hint: see jobs-grpc " in ended.err
+
+
+def test_a_deletion_is_said_in_the_form_that_is_asked_for() -> None:
+    with FakeControlPlane() as server:
+        said = {}
+        for output in ("table", "json", "name"):
+            server.expect("DeleteSchedule", DeleteScheduleResponse())
+            said[output] = jobs_grpc(
+                "schedule", "delete", "report", "weekly", "-y", "-o", output,
+                addr=server.address,
+            )  # fmt: skip
+    assert said["table"].out == "deleted   report/weekly\n"
+    assert said["json"].json() == {
+        "namespace": "default",
+        "workspace": "_standalone_",
+        "job": "report",
+        "schedule": "weekly",
+        "outcome": "deleted",
+    }
+    assert said["name"].out == "weekly\n"

@@ -10,8 +10,7 @@ import click
 from jobs_grpc.client.cli.commands.job import ask
 from jobs_grpc.client.cli.display.moments import clock_text, relative_text
 from jobs_grpc.client.cli.display.printing import (
-    note,
-    print_document,
+    print_done,
     print_fields,
     print_page,
     print_record,
@@ -152,10 +151,7 @@ def purge(
         )
 
     purged = converse(settings, work)
-    if settings.is_data:
-        print_document(settings, {"purged": purged})
-    elif settings.output != "name":
-        note(f"{purged} put aside")
+    print_done(settings, {"purged": purged}, text=f"{purged} put aside")
 
 
 def _check(execution_ids: tuple[str, ...], *, job: str, other: bool) -> None:

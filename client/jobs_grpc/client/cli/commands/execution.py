@@ -18,7 +18,7 @@ from jobs_grpc.client.cli.display.moments import (
     relative_text,
 )
 from jobs_grpc.client.cli.display.printing import (
-    print_document,
+    print_done,
     print_fields,
     print_page,
     print_record,
@@ -149,10 +149,7 @@ def retry(settings: Settings, execution_id: str) -> None:
         return await client.executions.retry(execution_id)
 
     made = converse(settings, work)
-    if settings.is_data:
-        print_document(settings, {"execution_id": made})
-    else:
-        click.echo(made)
+    print_done(settings, {"execution_id": made}, name=made, text=made)
 
 
 @execution.command()

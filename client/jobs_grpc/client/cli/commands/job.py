@@ -13,6 +13,7 @@ from jobs_grpc.client.cli.display.moments import clock_text, relative_text
 from jobs_grpc.client.cli.display.printing import (
     note,
     print_document,
+    print_done,
     print_fields,
     print_record,
     print_records,
@@ -91,8 +92,16 @@ def delete(settings: Settings, name: str, yes: bool) -> None:
         await client.jobs.delete(name)
 
     converse(settings, work, job=name)
-    click.echo(
-        name if settings.output == "name" else f"deleted   {_path(settings, name)}"
+    whole = {
+        "namespace": settings.namespace,
+        "workspace": workspace_word(settings),
+        "name": name,
+    }
+    print_done(
+        settings,
+        {**whole, "outcome": "deleted"},
+        name=name,
+        text=f"deleted   {'/'.join(whole.values())}",
     )
 
 
@@ -291,6 +300,6 @@ def ask(question: str) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def _path(settings: Settings, name: str) -> str:
-    workspace = settings.workspace or "_standalone_"
-    return f"{settings.namespace}/{workspace}/{name}"
+def workspace_word(settings: Settings) -> str:
+    """Return the workspace of a job as it is shown."""
+    return settings.workspace or "_standalone_"

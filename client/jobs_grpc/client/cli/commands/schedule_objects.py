@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from jobs_grpc.client.cli.commands.job import ask, rule_text
+from jobs_grpc.client.cli.commands.job import ask, rule_text, workspace_word
 from jobs_grpc.client.cli.display.moments import clock_text, relative_text
 from jobs_grpc.client.cli.display.printing import (
+    print_done,
     print_fields,
     print_page,
     print_record,
@@ -91,7 +92,7 @@ def update(settings: Settings, /, job: str, name: str, **given: Any) -> None:
     """
     patch = _entry(given)
     if not patch:
-        raise Failure("nothing to change was said", Exit.USAGE, "see --help")
+        raise click.UsageError("nothing to change was said")
 
     async def work(client: Client) -> Schedule:
         return await client.schedules.update(job, name, patch)
@@ -149,7 +150,18 @@ def delete(settings: Settings, job: str, name: str, yes: bool) -> None:
         await client.schedules.delete(job, name)
 
     converse(settings, work, job=job)
-    click.echo(name if settings.output == "name" else f"deleted   {job}/{name}")
+    print_done(
+        settings,
+        {
+            "namespace": settings.namespace,
+            "workspace": workspace_word(settings),
+            "job": job,
+            "schedule": name,
+            "outcome": "deleted",
+        },
+        name=name,
+        text=f"deleted   {job}/{name}",
+    )
 
 
 @click.command(cls=Command)

@@ -70,6 +70,18 @@ def print_record(
         show()
 
 
+def print_done(
+    settings: Settings, document: dict[str, Any], *, text: str, name: str = ""
+) -> None:
+    """Say what was done where no record is left to show; without a name, `name` is silent."""
+    if settings.is_data:
+        print_document(settings, document)
+    elif settings.output != "name":
+        click.echo(text)
+    elif name:
+        click.echo(name)
+
+
 def print_document(settings: Settings, document: Any) -> None:
     """Print plain data as YAML if that is asked for, else as JSON."""
     if settings.output == "yaml":
