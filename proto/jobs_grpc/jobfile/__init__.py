@@ -23,15 +23,10 @@ from jobs_grpc.jobfile.document import JobDocument
 from jobs_grpc.jobfile.parameter import (
     Parameter,
     ParameterValue,
-    parameter_text,
     validate_params,
 )
 from jobs_grpc.jobfile.part.names import DEFAULT_NAMESPACE, STANDALONE
-from jobs_grpc.jobfile.placeholder import (
-    UnresolvedPlaceholder,
-    placeholders,
-    render,
-)
+from jobs_grpc.jobfile.placeholder import placeholders
 from jobs_grpc.jobfile.problem import Problem, ProblemsError
 from jobs_grpc.jobfile.reading.entry import read_entry
 from jobs_grpc.jobfile.reading.loading import (
@@ -59,16 +54,13 @@ __all__ = [
     "ParameterValue",
     "Problem",
     "ProblemsError",
-    "UnresolvedPlaceholder",
     "WorkspaceDocument",
     "json_schema",
     "load_path",
     "load_text",
     "load_tree",
-    "parameter_text",
     "parse_document",
     "placeholders",
     "read_entry",
-    "render",
     "validate_params",
 ]

@@ -27,11 +27,7 @@ from pydantic import ModelWrapValidatorHandler, ValidationInfo, model_validator
 from pydantic_core import ValidationError
 
 from jobs_grpc.jobfile.keys import Delivery, JobKeys
-from jobs_grpc.jobfile.parameter import (
-    ParameterValue,
-    parameter_text,
-    parameter_values,
-)
+from jobs_grpc.jobfile.parameter import parameter_values
 from jobs_grpc.jobfile.part.body import body_complaints, implied_type
 from jobs_grpc.jobfile.part.breaker import Breaker
 from jobs_grpc.jobfile.part.complaint import Complaint, complaints, joined
@@ -47,7 +43,6 @@ from jobs_grpc.jobfile.part.timing import (
     repeated_schedules,
     zone_fault,
 )
-from jobs_grpc.jobfile.placeholder import placeholders
 from jobs_grpc.schedule import ParsedSchedule
 
 LARGEST_DOCUMENT = 256 * 1024
@@ -259,32 +254,6 @@ class JobDocument(JobKeys):
         return JobDocument.model_validate(
             {**kept, "type": "function", "function": self.fallback.function}
         )
-
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """The names that need values before a run can start, each once."""
-        texts = [self.stdin, self.working_dir, *self.environment.values()]
-        if isinstance(self.command, tuple):
-            texts += self.command
-        if self.concurrency is not None:
-            texts.append(self.concurrency.key)
-        return tuple(dict.fromkeys(name for t in texts for name in placeholders(t)))
-
-    def placeholder_values(
-        self, params: Mapping[str, ParameterValue]
-    ) -> dict[str, str]:
-        """Return what placeholders stand for in one run, apart from secrets.
-
-        `params` are the complete values of the run (`validate_params`). They win over
-        the variables of the workspace; nothing wins over what is built in.
-        """
-        return {
-            **self.variables,
-            **{name: parameter_text(value) for name, value in params.items()},
-            "workspace_name": self.workspace,
-            "job_name": self.name,
-            "namespace": self.namespace,
-        }
 
     def canonical(self) -> dict[str, object]:
         """Return the one JSON form of the document: only what differs from defaults."""

@@ -169,11 +169,6 @@ class Parameter(Part):
         """Whether a run that is given no value gets one."""
         return self.default is not None
 
-    @property
-    def must_be_given(self) -> bool:
-        """Whether a run without a value is refused."""
-        return self.required and not self.has_default
-
     def fault(self, value: object) -> str:
         """Return why `value` cannot be used, or nothing."""
         if fault := self._type_fault(value):
@@ -251,13 +246,6 @@ def parameter_values(
         elif parameter.required:
             faults[name] = "is required"
     return values, faults
-
-
-def parameter_text(value: ParameterValue) -> str:
-    """Return a value as the text that stands for it in placeholders and variables."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _declared(

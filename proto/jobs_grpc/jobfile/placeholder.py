@@ -1,6 +1,6 @@
 """`{{name}}` in the values of a job.
 
-Only simple names are placeholders: letters, digits and underscores, with spaces around
+Only simple names are placeholders: letters, digits and underscores, with space around
 them if you like. Everything else that other tools write in double braces, such as
 `{{.Names}}` or `{{ item.path }}`, stays as it is.
 
@@ -19,18 +19,10 @@ pull in another one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
-PLACEHOLDER: Final = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
-
-
-class UnresolvedPlaceholder(Exception):  # noqa: N818 - reads as the fact it states
-    """A placeholder has no value; the job must not start."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(f"nothing has a value for the placeholder {{{{{name}}}}}")
+# The core fills in by an equal one.
+PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
 def placeholders(text: str) -> list[str]:
@@ -38,20 +30,3 @@ def placeholders(text: str) -> list[str]:
     if "{{" not in text:
         return []
     return list(dict.fromkeys(PLACEHOLDER.findall(text)))
-
-
-def render(text: str, values: Mapping[str, str]) -> str:
-    """Return `text` with every placeholder replaced by its value.
-
-    Raises:
-        UnresolvedPlaceholder: a name has no value.
-    """
-    if "{{" not in text:
-        return text
-    pieces = PLACEHOLDER.split(text)
-    for index in range(1, len(pieces), 2):
-        name = pieces[index]
-        if name not in values:
-            raise UnresolvedPlaceholder(name)
-        pieces[index] = values[name]
-    return "".join(pieces)

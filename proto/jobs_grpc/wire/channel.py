@@ -14,8 +14,6 @@ KEEPALIVE_SECONDS: Final = 10
 KEEPALIVE_TIMEOUT_SECONDS: Final = 5
 MESSAGE_LIMIT: Final = 4 * 1024 * 1024
 METADATA_LIMIT: Final = 8 * 1024
-# A stream chunk: larger ones gain nothing, smaller ones cost a message each.
-CHUNK_LIMIT: Final = 256 * 1024
 
 _COMMON: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1_000),

@@ -112,10 +112,6 @@ class House:
         """Return what lives of an attempt, or of all, by looking at every process."""
         return [f"{pid} {name}" for pid, name in self._processes(fence)]
 
-    async def until_gone(self, fence: int) -> None:
-        """Wait until nothing is left of an attempt."""
-        await until(lambda: not self.processes(fence))
-
     def is_served(self) -> bool:
         """Whether a keeper listens."""
         with socket.socket(socket.AF_UNIX) as probe:

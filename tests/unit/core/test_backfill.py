@@ -16,8 +16,6 @@ from jobs_grpc.controlplane.core.state.backfill import (
 from jobs_grpc.schedule import parse_instant, parse_schedule
 from support.jobs import DAY, HOUR, MINUTE, NOON, SECOND
 
-JANUARY = parse_instant("2026-01-01T00:00:00Z"), parse_instant("2026-02-01T00:00:00Z")
-
 
 def rules(*texts: str, zone: str = "UTC") -> list[object]:
     return [parse_schedule(one, default_timezone=zone).rule for one in texts]

@@ -190,6 +190,26 @@ def test_variables_of_the_workspace_yield_to_params_and_to_what_is_built_in(
     assert stage.leases()[-1].work.argv == ("alice", "here", "backup")
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("a b", "a b"), (True, "true"), (5, "5"), (0.5, "0.5"), (["ä"], '["ä"]')],
+)
+def test_what_is_no_text_stands_as_json_in_placeholders(
+    stage: Stage, value: object, text: str
+) -> None:
+    made = spec(command=["{{x}}"], params={"x": ""})
+    stage.submit(submission(spec=made, params={"x": value}))
+    stage.connect()
+    assert stage.leases()[-1].work.argv == (text,)
+
+
+def test_values_are_put_in_once_and_other_braces_are_left_alone(stage: Stage) -> None:
+    made = spec(command=["{{a}} {{ b }} {{.C}}"], params={"a": "", "b": ""})
+    stage.submit(submission(spec=made, params={"a": "{{b}}", "b": "2"}))
+    stage.connect()
+    assert stage.leases()[-1].work.argv == ("{{b}} 2 {{.C}}",)
+
+
 def test_a_placeholder_without_a_value_fails_the_execution_before_it_is_leased(
     stage: Stage,
 ) -> None:

@@ -428,7 +428,7 @@ def test_typed_values_are_at_hand() -> None:
     assert document.timeout_us == 90_000_000
     assert document.grace_us == 500_000
     assert document.output_limit_bytes == 2_000
-    assert document.catch_up.window_us == 7_200_000_000
+    assert document.catch_up.window == "2h"
     assert document.catch_up.limit == 10
     assert len(document.schedules) == 2
 
@@ -447,7 +447,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert document.overlap.policy == "skip"
     assert document.catch_up.mode == "latest"
     assert document.catch_up.limit == 1
-    assert document.catch_up.window_us == 3_600_000_000
+    assert document.catch_up.window == "1h"
     assert document.effective_delivery == "at_most_once"
     assert document.schedules == ()
 

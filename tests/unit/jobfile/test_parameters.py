@@ -8,9 +8,7 @@ import pytest
 
 from jobs_grpc.jobfile import (
     JobDocument,
-    ParameterValue,
     ProblemsError,
-    parameter_text,
     parse_document,
     validate_params,
 )
@@ -154,11 +152,3 @@ def test_a_parameter_is_named_like_a_placeholder(name: str) -> None:
         document(**{name: "x"})
 
     assert caught.value.problems[0].field == f"params.{name}"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [("a b", "a b"), (True, "true"), (5, "5"), (0.5, "0.5"), (["ä"], '["ä"]')],
-)
-def test_values_stand_as_text_in_placeholders(value: ParameterValue, text: str) -> None:
-    assert parameter_text(value) == text

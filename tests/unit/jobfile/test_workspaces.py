@@ -37,7 +37,6 @@ def test_jobs_belong_to_their_workspace() -> None:
 
     assert check.key == ("ops", "my-app", "check")
     assert check.document.variables == {"region": "eu"}
-    assert check.document.placeholder_values({})["workspace_name"] == "my-app"
     assert (check.line, setup.line) == (6, 9)
     assert not setup.document.enabled
 

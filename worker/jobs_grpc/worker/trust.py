@@ -46,10 +46,6 @@ class Trust:
         """The leader gives sessions more time than it had said."""
         self._ttl = ttl_seconds
 
-    def revoke(self) -> None:
-        """No session any more."""
-        self._until = float("-inf")
-
     def holds(self) -> bool:
         """Whether work may begin now."""
         return self._clock.monotonic() < self._until

@@ -54,7 +54,7 @@ from jobs_grpc.controlplane.output.errors import (
 )
 from jobs_grpc.controlplane.output.follower import Follower
 from jobs_grpc.controlplane.output.hub import Hub, HubSettings, StateOf
-from jobs_grpc.controlplane.output.ingest import Flushed, Ingest, IngestSettings
+from jobs_grpc.controlplane.output.ingest import Ingest, IngestSettings
 from jobs_grpc.controlplane.output.lane import Lane
 from jobs_grpc.controlplane.output.records import (
     MAX_CHUNK_BYTES,
@@ -82,7 +82,6 @@ __all__ = [
     "Chunk",
     "Content",
     "End",
-    "Flushed",
     "FollowEvent",
     "Follower",
     "FollowersFullError",

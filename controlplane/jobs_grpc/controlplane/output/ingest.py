@@ -31,7 +31,6 @@ from jobs_grpc.controlplane.output.errors import (
 from jobs_grpc.controlplane.output.lane import Lane
 from jobs_grpc.controlplane.output.records import Chunk, LogKey
 from jobs_grpc.controlplane.output.store import Appended, OutputStore
-from jobs_grpc.runtime.clock import Clock, SystemClock
 
 # How often a disk that failed is tried while no worker does it for us.
 _PROBE_SECONDS: Final = 5.0
@@ -55,18 +54,6 @@ class IngestSettings:
     group_chunks: int = 1_024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flushed:
-    """What one pass did."""
-
-    chunks: int = 0
-    received_bytes: int = 0
-    stored_bytes: int = 0
-    logs: int = 0
-    failed_logs: int = 0
-    seconds: float = 0.0
-
-
 class Ingest:
     """The only writer of the store. One event loop only."""
 
@@ -75,15 +62,11 @@ class Ingest:
         store: OutputStore,
         *,
         on_stored: Stored,
-        on_flushed: Callable[[Flushed], None] | None = None,
         settings: IngestSettings | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self._store = store
         self._on_stored = on_stored
-        self._on_flushed = on_flushed
         self._settings = settings or IngestSettings()
-        self._clock = clock or SystemClock()
         self._lanes: weakref.WeakSet[Lane] = weakref.WeakSet()
         self._inbox: deque[tuple[Lane, Chunk]] = deque()
         self._allowance = Allowance(
@@ -101,11 +84,6 @@ class Ingest:
     def failure(self) -> OSError | None:
         """Why the last write failed; None when the disk is well. For health."""
         return self._failure
-
-    @property
-    def waiting_bytes(self) -> int:
-        """What waits or is being written."""
-        return self._allowance.taken_bytes
 
     def open_lane(self) -> Lane:
         """Return the two ends of one worker's stream.
@@ -129,13 +107,12 @@ class Ingest:
             await self._wait()
             await self.run_once()
 
-    async def run_once(self) -> Flushed:
+    async def run_once(self) -> None:
         """Store one group and answer for it; with an empty inbox, do nothing."""
         async with self._flushing:
             group = self._gather()
             if not group:
-                return Flushed()
-            started = self._clock.monotonic()
+                return
             try:
                 results = await self._store.append([chunk for _, chunk in group])
             except OutputError as error:
@@ -149,17 +126,6 @@ class Ingest:
                 self._release(group)
             self._note_health(next((r.error for r in results if r.error), None))
             self._answer(group, results)
-            flushed = Flushed(
-                chunks=len(group),
-                received_bytes=sum(len(chunk.data) for _, chunk in group),
-                stored_bytes=sum(len(p.data) for r in results for p in r.pieces),
-                logs=len(results),
-                failed_logs=sum(r.error is not None for r in results),
-                seconds=self._clock.monotonic() - started,
-            )
-            if self._on_flushed is not None:
-                self._on_flushed(flushed)
-            return flushed
 
     async def probe(self) -> None:
         """After a failure, see whether the disk is well again."""

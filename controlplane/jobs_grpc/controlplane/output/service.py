@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from jobs_grpc.controlplane.output.hub import Hub, HubSettings, StateOf
-from jobs_grpc.controlplane.output.ingest import Flushed, Ingest, IngestSettings
+from jobs_grpc.controlplane.output.ingest import Ingest, IngestSettings
 from jobs_grpc.controlplane.output.log.disk import Disk
 from jobs_grpc.controlplane.output.store import OutputStore, StoreSettings
 from jobs_grpc.runtime.clock import Clock
@@ -21,7 +20,6 @@ class Output:
         root: Path,
         state_of: StateOf,
         *,
-        on_flushed: Callable[[Flushed], None] | None = None,
         store_settings: StoreSettings | None = None,
         ingest_settings: IngestSettings | None = None,
         hub_settings: HubSettings | None = None,
@@ -33,9 +31,7 @@ class Output:
         self.ingest = Ingest(
             self.store,
             on_stored=self.hub.publish,
-            on_flushed=on_flushed,
             settings=ingest_settings,
-            clock=clock,
         )
 
     async def run(self) -> None:

@@ -20,12 +20,7 @@ from pydantic import (
 from jobs_grpc.jobfile.part.complaint import Complaint, complain, complaints, shown
 from jobs_grpc.jobfile.part.part import Part, stated
 from jobs_grpc.jobfile.part.pending import PendingAmount, PendingSize
-from jobs_grpc.jobfile.part.quantity import (
-    Duration,
-    PositiveDuration,
-    Size,
-    microseconds,
-)
+from jobs_grpc.jobfile.part.quantity import Duration, PositiveDuration, Size
 
 SIGNALS: Final = ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL")
 """What a job may be asked to stop with; everything else is no request to stop."""
@@ -143,11 +138,6 @@ class CatchUp(Part):
         if self.mode == "all":
             return self.max or DEFAULT_CATCH_UPS
         return 1 if self.mode == "latest" else 0
-
-    @property
-    def window_us(self) -> int:
-        """How long ago a due time may be that is made up for, in microseconds."""
-        return microseconds(self.window)
 
     def canonical(self) -> object:
         if self.max is None and self.window == "1h":

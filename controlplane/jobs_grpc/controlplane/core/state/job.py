@@ -19,6 +19,7 @@ from jobs_grpc.schedule import Blackout, Rule
 from .retrying import RetryPolicy
 
 STANDALONE: Final = "_standalone_"
+# As in `jobs_grpc.jobfile.placeholder`, by which imported files are shielded.
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 JobKey = tuple[str, str, str]
