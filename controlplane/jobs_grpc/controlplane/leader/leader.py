@@ -7,8 +7,8 @@ the term.
 | event | what happens |
 |---|---|
 | the store fails, a commit fails | the term ends, its uncommitted inputs are refused, the next term loads what is true |
-| `hold` (the output's disk is full) | the term ends, reads are served, the next begins after `resume` |
 | another leader took over | the same; the next acquire waits its turn |
+| `hold` (the output's disk is full) | the term ends, reads are served, the next begins after `resume` |
 | stop | workers are sent away with a delay, the journal ends, the store is closed by the owner |
 """
 

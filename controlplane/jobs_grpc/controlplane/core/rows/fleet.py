@@ -1,4 +1,4 @@
-"""Rows about the fleet and what keeps work from it; see `rows`."""
+"""Rows about the fleet and what keeps work from it; see `changes`."""
 
 from __future__ import annotations
 

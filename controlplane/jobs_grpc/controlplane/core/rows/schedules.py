@@ -1,4 +1,4 @@
-"""The rows of schedules made one by one, and of backfills; see `rows`."""
+"""The rows of schedules made one by one, and of backfills; see `changes`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of the story of executions: attempts, retries, dead letters; see `rows`."""
+"""The rows of the story of executions: attempts, retries, dead letters; see `changes`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class DeadLetterRow(NamedTuple):
 
 
 class EventRow(NamedTuple):
-    """Something that happened to an execution besides its states; see `story`."""
+    """Something that happened to an execution besides its states; see `state.story`."""
 
     execution_seq: int
     # Grows over all terms: events of one instant keep their order by it.

@@ -33,7 +33,7 @@ _SHOWN: Final = 12
 
 
 class DecidesEvents(Protocol):
-    """Who decides what an end causes; see `decisions`."""
+    """Who decides what an end causes; see `decisions.deciding`."""
 
     def decide_event(
         self, draft: Draft, schedule: Schedule, cause: Execution

@@ -233,7 +233,7 @@ class Session:
     connected_at: int = 0
     last_seen: int
     leases: dict[int, Execution] = field(default_factory=dict)
-    # Which waiting classes it may serve; filled on demand, see `waiting`.
+    # Which waiting classes it may serve; filled on demand, see `waiting.lines`.
     eligible: dict[Place, bool] = field(default_factory=dict)
     # Slots that its leases take beyond one each.
     extra_slots: int = 0

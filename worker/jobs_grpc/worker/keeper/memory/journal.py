@@ -5,7 +5,7 @@ One line per fact, ``<CRC-32 of the JSON> <JSON>``, appended to one file:
 - ``keeper``: a keeper began, on this boot;
 - ``starting``: written before a process may exist;
 - ``started``: its pid and start time;
-- ``ended``: the exit record; `when_durable` calls back once it is on disk;
+- ``ended``: the exit record; `then` of `conclude` is called once it is on disk;
 - ``forgotten``: the session has taken it over.
 
 Why one file rather than a directory per attempt: a group of records shares one fsync, and
