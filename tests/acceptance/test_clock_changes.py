@@ -15,6 +15,7 @@ import pytest
 
 from jobs_grpc.client import Client, Decision
 from support.installed import Installed, until
+from support.until import until as until_async
 from support.wall_clock import WallClock
 
 pytestmark = pytest.mark.acceptance
@@ -98,12 +99,12 @@ async def live_through(
 
 async def passed(client: Client, at: datetime) -> None:
     """Wait until the server has decided the due time of the witness."""
-    async with asyncio.timeout(60):
-        while True:
-            page = await client.schedules.decisions("witness", since=at, page_size=1)
-            if page.data:
-                return
-            await asyncio.sleep(0.1)
+
+    async def is_decided() -> bool:
+        page = await client.schedules.decisions("witness", since=at, page_size=1)
+        return bool(page.data)
+
+    await until_async(is_decided, seconds=60)
 
 
 def local(one: Decision) -> datetime:

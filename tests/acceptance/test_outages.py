@@ -11,6 +11,7 @@ import pytest
 
 from jobs_grpc.client import Client, DecisionOutcome, Execution, SkipReason
 from support.installed import Installed, kill, until
+from support.until import until as until_async
 from support.wall_clock import WallClock
 
 pytestmark = pytest.mark.acceptance
@@ -60,13 +61,15 @@ async def apply_and_see_nothing_due(address: str) -> None:
 
 async def see_what_is_made_up_for(installed: Installed) -> list[Execution]:
     """Return the executions in the order in which they began, when all have ended."""
-    async with Client.connect(installed.address) as client, asyncio.timeout(60):
+    async with Client.connect(installed.address) as client:
         installed.start(*("worker", "--data", "w1", "--ephemeral"), log="w1.log")
-        while True:
+
+        async def have_ended() -> bool:
             runs = await client.executions.list()
-            if len(runs) >= 10 and all(one.is_final for one in runs):
-                break
-            await asyncio.sleep(0.1)
+            return len(runs) >= 10 and all(one.is_final for one in runs)
+
+        await until_async(have_ended, seconds=60)
+        runs = await client.executions.list()
         assert await decided(client, "all") == dict.fromkeys(MISSED, STARTED)
         assert await decided(client, "none") == dict.fromkeys(MISSED, SKIPPED)
         only_the_last = {**dict.fromkeys(MISSED, SKIPPED), MISSED[-1]: STARTED}

@@ -10,6 +10,7 @@ import pytest
 
 from jobs_grpc.client import Client, Decision, DecisionOutcome, Pause, SkipReason
 from support.installed import Installed
+from support.until import until
 
 pytestmark = pytest.mark.acceptance
 
@@ -38,7 +39,7 @@ def pause(system: Installed, workspace: str, meanwhile: str) -> str:
 
 
 async def see_the_end(address: str, ids: dict[str, str]) -> None:
-    async with Client.connect(address) as client, asyncio.timeout(60):
+    async with Client.connect(address) as client:
         pauses = await client.pauses.list(with_ended=True)
         told = {one.id: one for one in pauses.data}
         assert set(told) == set(ids.values())
@@ -57,14 +58,17 @@ async def decided_past(
     client: Client, place: str, job: str, pause: Pause
 ) -> dict[datetime, Decision]:
     """Return the decisions of a job, once one speaks of the time after the pause."""
-    assert pause.until is not None
-    while True:
+    rows: dict[datetime, Decision] = {}
+
+    async def is_past() -> bool:
+        assert pause.until is not None
         page = await client.schedules.decisions(job, workspace=place, page_size=1_000)
-        rows = {one.due_at: one for one in page.data if one.due_at is not None}
+        rows.update((one.due_at, one) for one in page.data if one.due_at is not None)
         assert len(rows) == len(page.data), "each due time has one record"
-        if any(due > pause.until for due in rows):
-            return rows
-        await asyncio.sleep(0.1)
+        return any(due > pause.until for due in rows)
+
+    await until(is_past, seconds=60)
+    return rows
 
 
 def check(fate: str, rows: dict[datetime, Decision], pause: Pause) -> None:

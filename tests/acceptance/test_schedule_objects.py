@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from jobs_grpc.client import Client
 from support.cli import Ended, jobs_grpc
 from support.installed import Installed, kill, until
+from support.until import until as until_async
 
 pytestmark = pytest.mark.acceptance
 
@@ -167,13 +169,15 @@ async def edited(installed: Installed) -> list[dict[str, Any]]:
             one = await client.schedules.update("tick", "often", patch)
             changed.append(one.to_json())
             assert one.updated_at is not None
-            while True:
-                page = await client.schedules.decisions("tick", page_size=1)
-                newest = page.data[0].due_at if page.data else None
-                if newest is not None and newest > one.updated_at:
-                    break
-                await asyncio.sleep(0.02)
+            await until_async(partial(is_decided_after, client, one.updated_at))
     return changed
+
+
+async def is_decided_after(client: Client, at: datetime) -> bool:
+    """Return whether a due time that came after an instant has been decided."""
+    page = await client.schedules.decisions("tick", page_size=1)
+    newest = page.data[0].due_at if page.data else None
+    return newest is not None and newest > at
 
 
 def decisions(installed: Installed) -> list[dict[str, str]]:

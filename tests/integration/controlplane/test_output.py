@@ -13,6 +13,7 @@ from jobs_grpc.wire.states import STATE_WORDS
 from support.calls import Calls, refused
 from support.plane import Plane
 from support.scripted_worker import OutputPusher, ScriptedWorker
+from support.until import until
 
 CHUNK = bytes(range(256)) * 1_000
 # 25 MB; windows of gRPC hold some 4 MiB.
@@ -40,10 +41,11 @@ class Follower:
                 self.end = message.end
 
     async def until(self, data: bytes) -> None:
-        async with asyncio.timeout(10):
-            while self.data != data:
-                assert data.startswith(self.data)
-                await asyncio.sleep(0.005)
+        def has_come() -> bool:
+            assert data.startswith(self.data)
+            return self.data == data
+
+        await until(has_come)
 
     async def ended(self) -> pb.FollowOutputResponse.End:
         async with asyncio.timeout(10):
@@ -160,11 +162,11 @@ async def test_chunks_that_come_twice_or_too_early_are_answered_with_the_offset(
 
 
 async def test_a_cancelled_execution_that_never_ran_has_an_end_without_output(
-    calls: Calls,
+    plane: Plane, calls: Calls
 ) -> None:
     id_ = await calls.run()
     follower = Follower(calls, id_)
-    await asyncio.sleep(0.05)
+    await until(lambda: plane.following._assigned)  # it waits for an attempt
     await calls.cancel(execution_id=id_)
     end = await follower.ended()
     assert (follower.data, end.next_offset) == (b"", 0)

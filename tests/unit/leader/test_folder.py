@@ -306,14 +306,24 @@ async def test_the_loop_survives_trouble_and_says_it_once(
     caplog.set_level(logging.INFO)
     place = tmp_path / "jobs"
     folder = JobsFolder(reign.leader, place)
+    passes = 0
+    look = folder.run_once
+
+    async def counted() -> Pass:
+        nonlocal passes
+        passes += 1
+        return await look()
+
+    monkeypatch.setattr(folder, "run_once", counted)
     loop = asyncio.create_task(folder.run())
-    await asyncio.sleep(0.1)
+    await until(lambda: passes >= 3)
     assert len([one for one in caplog.records if "No such file" in one.message]) == 1
     write(place / "a.yaml", job("a"))
     await until(lambda: names(reign) == {"a"})
     await reign.end()
     write(place / "b.yaml", job("b"))
-    await asyncio.sleep(0.05)
+    seen = passes
+    await until(lambda: passes >= seen + 3)
     await reign.begin()
     await until(lambda: names(reign) == {"a", "b"})
     loop.cancel()

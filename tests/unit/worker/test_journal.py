@@ -25,6 +25,7 @@ from jobs_grpc.worker.work import (
     Usage,
 )
 from support.small_disk import fill, small_disk
+from support.until import until
 from unit.worker.stand_ins import a_lease, a_result
 
 PAYLOADS = [b"one", b"two" * 1000, b"\x00\xff"]
@@ -183,7 +184,7 @@ async def test_acknowledgements_and_farewells_are_written_soon(
     size = desk.size()
     desk.journal.after_notes(lambda: noted.append(desk.size()))
     assert noted == []
-    await asyncio.sleep(0.05)
+    await until(lambda: noted)
     assert noted[0] > size
     desk.journal.after_notes(lambda: noted.append(0))
     assert noted[1] == 0

@@ -27,8 +27,9 @@ from jobs_grpc.worker.keeper_link import (
     OutputGrown,
 )
 from jobs_grpc.worker.processes.places import Places
-from jobs_grpc.worker.processes.runner import RELEASE_SECONDS, ProcessRunner
+from jobs_grpc.worker.processes.runner import ProcessRunner
 from jobs_grpc.worker.work import Command, Outcome
+from support.until import until
 from unit.worker.stand_ins import (
     RecordingListener,
     StillClock,
@@ -178,7 +179,7 @@ async def test_a_start_an_end_and_a_release(stage: Stage) -> None:
     assert stage.outcome(1) == (Outcome.SUCCEEDED, "")
     stage.attempts[1].result = stage.listener.results[1]
     stage.runner.release(stage.attempts[1])
-    await asyncio.sleep(RELEASE_SECONDS * 1.5)
+    await until(lambda: stage.link.forgotten)
     assert stage.link.forgotten == [1]
     assert (await stage.begin(2)).place == 1
 
@@ -304,11 +305,11 @@ async def test_what_begins_while_there_is_no_keeper_begins_with_the_next(
     ended.state = State.FINISHED
     stage.runner.release(ended)
     await settled()
-    await asyncio.sleep(RELEASE_SECONDS * 1.5)
+    await until(lambda: stage.runner._broken_off)
     gate.set()
     await settled()
     stage.link.started(1)
-    await asyncio.sleep(RELEASE_SECONDS * 1.5)
+    await until(lambda: stage.link.forgotten)
     assert stage.listener.starts == [1]
     assert stage.link.forgotten == [2]
 
@@ -318,9 +319,7 @@ async def test_a_keeper_that_does_not_come_back_is_tried_again(
 ) -> None:
     stage.links += [KeeperError("no keeper"), ScriptedLink()]
     stage.link.lose()
-    async with asyncio.timeout(5):
-        while len(stage.opened) < 2:  # noqa: ASYNC110 - the back-off is a tenth
-            await asyncio.sleep(0.01)
+    await until(lambda: len(stage.opened) == 2)
 
 
 async def test_everything_is_killed_with_one_word_for_all_first(stage: Stage) -> None:

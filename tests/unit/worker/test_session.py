@@ -354,6 +354,8 @@ class TestReturning:
     def test_verdicts_on_the_unknown_are_ignored(self) -> None:
         stage = Stage()
         stage.session.judged(dict.fromkeys(range(4), Verdict.CANCEL))
+        assert stage.told() == []
+        assert stage.processes.cancelled == []
 
 
 def test_a_result_that_nobody_acknowledges_is_told_again_after_a_while() -> None:
@@ -443,6 +445,9 @@ def test_any_verdict_may_meet_any_state(state: State, verdict: Verdict) -> None:
     if state is State.ACKNOWLEDGED:
         stage.session.registry.acknowledge(attempt, 0)
     stage.session.judged({1: verdict})
+    # What runs is ended first, and its result is told.
+    is_gone = verdict is Verdict.FORGET and state not in {State.STARTING, State.RUNNING}
+    assert (stage.session.registry.find(1) is None) is is_gone
 
 
 def test_work_that_comes_while_none_is_taken_is_given_back() -> None:
