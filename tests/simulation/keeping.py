@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
-from typing import Any, Final, TypeVar
+from collections.abc import Generator
+from typing import Final
 
 from jobs_grpc.controlplane.core.rows.changes import Changes
 from jobs_grpc.controlplane.storage.memory import MemoryStore
 from jobs_grpc.controlplane.storage.store import StoreFailedError
+from support.stage import finish
 
 from .kernel import SECOND, Kernel
 from .witness import Witness
-
-T = TypeVar("T")
 
 _REFUSED: Final = "refused"
 _WRITTEN: Final = "written"
@@ -24,16 +23,6 @@ class Pause:
 
     def __await__(self) -> Generator[Pause, str, str]:
         return (yield self)
-
-
-def at_once(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that waits for nothing but its turn."""
-    try:
-        while True:
-            work.send(None)
-    except StopIteration as stop:
-        value: T = stop.value
-        return value
 
 
 class Keeping(MemoryStore):
@@ -82,5 +71,5 @@ class Keeping(MemoryStore):
 
     def write(self, term: int, changes: Changes) -> None:
         """Write now; the witness looks on."""
-        at_once(super().commit(term, changes))
+        finish(super().commit(term, changes))
         self._witness.committed(term, changes)

@@ -18,9 +18,9 @@ from jobs_grpc.controlplane.core.state.inputs import (
 )
 from jobs_grpc.controlplane.core.state.job import STANDALONE, JobKey
 from jobs_grpc.controlplane.leader.journal import NotLeadingError
+from support.stage import finish
 
 from .behavior import KINDS, Kind, spec_named
-from .keeping import at_once
 from .kernel import SECOND
 from .reign import Reign
 
@@ -152,7 +152,7 @@ class People:
         def done(reply: object) -> None:
             if isinstance(reply, RefusedError):
                 raise AssertionError(reply)
-            stored = at_once(self._world.store.job(spec.key))
+            stored = finish(self._world.store.job(spec.key))
             is_stored = stored is not None or name in self._deleted
             self._witness.defined_job(name, is_stored)
             leader = self._world.leader()
@@ -198,7 +198,7 @@ class People:
         def make(leader: Reign) -> object:
             nonlocal tries
             tries += 1
-            known = at_once(
+            known = finish(
                 self._world.store.executions_of_requests(
                     namespace=NAMESPACE, request_ids=[request_id]
                 )

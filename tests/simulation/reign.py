@@ -50,9 +50,10 @@ from jobs_grpc.controlplane.output.records import Chunk as StoredChunk
 from jobs_grpc.controlplane.output.records import Piece
 from jobs_grpc.controlplane.rpc.push_fences import PushFences
 from jobs_grpc.controlplane.storage.store import StoreError, TermEndedError
+from support.stage import finish
 
 from . import talk
-from .keeping import Keeping, Pause, at_once
+from .keeping import Keeping, Pause
 from .kernel import SECOND, Clock, Kernel, Process, Signal
 from .wire import Wire
 from .witness import Witness
@@ -208,13 +209,13 @@ class Reign:
             if self._store.is_full:
                 raise StoreError("the disk is full")
             now = self.clock.now()
-            term = at_once(
+            term = finish(
                 self._store.acquire_term(holder=self.name, address="", now=now)
             )
         except StoreError:
             self._after(self._random.randint(0, 2 * SECOND), self._begin_term)
             return
-        state = at_once(self._store.load_active())
+        state = finish(self._store.load_active())
         core = self._strategies.build_core(state, term=term, now=self.clock.now())
         self._kernel.tell(self.name, "term", term)
         self.core = core
@@ -229,7 +230,7 @@ class Reign:
         if self.core is None or self.core.term != term:
             return
         try:
-            at_once(self._store.renew_term(term, self.clock.now()))
+            finish(self._store.renew_term(term, self.clock.now()))
         except StoreError as error:
             self._end_term(error)
         else:
@@ -462,7 +463,7 @@ class ServerStream:
         except OutputError:
             self.break_output()
             return
-        if at_once(reign.fences.admit(chunk)):
+        if finish(reign.fences.admit(chunk)):
             reign.take_output(self, chunk)
         else:
             self.send(talk.OutputAck(chunk.fence, 0, True))

@@ -83,6 +83,14 @@ def test_retries_and_the_end_among_the_dead_letters(stage: Stage) -> None:
     ]
 
 
+def test_durations_are_told_as_everywhere_else(stage: Stage) -> None:
+    session = stage.connect()
+    (id_,) = stage.submit_ad_hoc(retry={"delays": ["90s"]})
+    stage.end(session, stage.leases()[-1].fence, Move.FAIL, started_at=stage.now)
+    (scheduled,) = [one for one in told(stage, id_) if one[0] == "retry_scheduled"]
+    assert scheduled[1].startswith("retry 1 of 1 in 1m30s, ")
+
+
 def test_a_worker_that_was_frozen_and_came_back(stage: Stage) -> None:
     frozen = stage.connect("w1")
     (id_,) = stage.submit_ad_hoc(idempotent=True)

@@ -228,8 +228,7 @@ class EventLog:
 
     def write(self, facts: Sequence[Fact]) -> None:
         """Write the lines of a step's facts."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        stamp = now.replace("+00:00", "Z")
+        stamp = _stamp(datetime.now(UTC))
         lines = []
         for fact in facts:
             describe = DESCRIPTIONS.get(type(fact))
@@ -242,6 +241,10 @@ class EventLog:
             with suppress(OSError):
                 self._to.write("".join(lines))
                 self._to.flush()
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _console_line(stamp: str, line: Line) -> str:
@@ -267,9 +270,7 @@ def _json_line(stamp: str, line: Line) -> str:
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         entry = {
-            "time": datetime.fromtimestamp(record.created, UTC)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z"),
+            "time": _stamp(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         }
@@ -280,12 +281,8 @@ class _JsonFormatter(logging.Formatter):
 
 class _ConsoleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        stamp = datetime.fromtimestamp(record.created, UTC).isoformat(
-            timespec="milliseconds"
-        )
-        text = (
-            f"{stamp.replace('+00:00', 'Z')} {record.levelname:7} {record.getMessage()}"
-        )
+        stamp = _stamp(datetime.fromtimestamp(record.created, UTC))
+        text = f"{stamp} {record.levelname:7} {record.getMessage()}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return text

@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobs_grpc.controlplane.core.rows.changes import DecisionRow, ExecutionRow
 from jobs_grpc.controlplane.core.rows.story import AttemptRow, EventRow, LinkRow
 from jobs_grpc.controlplane.core.state.states import FINAL
 from jobs_grpc.controlplane.core.state.story import Event
+from jobs_grpc.schedule import format_instant
 
-_MICRO = 1_000_000
+from .telling import length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +102,10 @@ def _beginning(
         yield Entry(
             at=decision.decided_at,
             kind="decided",
-            text=f"{row.requested_by} was due {_clock(decision.due_at)}: started",
+            text=f"{row.requested_by} was due {format_instant(decision.due_at)}: started",
             detail={
                 "schedule_id": decision.schedule_id,
-                "due_at": _clock(decision.due_at),
+                "due_at": format_instant(decision.due_at),
                 "outcome": decision.outcome,
             },
         )
@@ -211,7 +211,7 @@ def _words(kind: str, detail: dict[str, Any]) -> str:
             return f"{name} leased to {detail['worker']} (fence {detail['fence']})"
         case Event.RELEASED:
             pause = detail.get("pause")
-            when = f", after {_span(pause)}" if pause else ""
+            when = f", after {length(pause)}" if pause else ""
             return f"{name} taken back, to be given again{when}: {reason}"
         case Event.LOST:
             return f"{name} lost: {reason}"
@@ -219,7 +219,7 @@ def _words(kind: str, detail: dict[str, Any]) -> str:
             return f"resolved by the late result of {name}: {detail['state']}"
         case Event.RETRY_SCHEDULED:
             return (
-                f"retry {detail['retry']} of {detail['of']} in {_span(detail['delay'])},"
+                f"retry {detail['retry']} of {detail['of']} in {length(detail['delay'])},"
                 f" because {reason}"
             )
         case Event.REPORT_REFUSED:
@@ -228,7 +228,7 @@ def _words(kind: str, detail: dict[str, Any]) -> str:
                 f" from {detail['worker']} refused"
             )
         case Event.WAITED:
-            return f"waited {_span(detail['until'] - detail['from'])} for {reason}"
+            return f"waited {length(detail['until'] - detail['from'])} for {reason}"
         case Event.TIMED_OUT:
             return f"limit reached ({detail['which']})" + (
                 f": {reason}" if reason else ""
@@ -301,12 +301,3 @@ def _in_order(entries: list[Entry]) -> list[Entry]:
         keyed.append((at, attempt, rank, number, entry))
     keyed.sort(key=lambda one: one[:4])
     return [one[4] for one in keyed]
-
-
-def _span(microseconds: int) -> str:
-    return f"{microseconds / _MICRO:g}s"
-
-
-def _clock(microseconds: int) -> str:
-    instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    return instant.isoformat().replace("+00:00", "Z")
