@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jobs_grpc.v1.backfill_pb2 import Backfill, ListBackfillsResponse
+from jobs_grpc.v1.dead_letter_service_pb2 import DeadLetter, ListDeadLettersResponse
 from jobs_grpc.v1.execution_service_pb2 import ListExecutionsResponse
 from jobs_grpc.v1.job_pb2 import Schedule
 from jobs_grpc.v1.pause_pb2 import Pause
@@ -42,6 +43,11 @@ LISTS = pytest.mark.parametrize(
             ("backfill", "list"),
             "ListBackfills",
             ListBackfillsResponse(backfills=[Backfill(id="b", job="backup")]),
+        ),
+        (
+            ("dead-letter", "list"),
+            "ListDeadLetters",
+            ListDeadLettersResponse(dead_letters=[DeadLetter(job="backup")]),
         ),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, tuple) else None,
