@@ -15,6 +15,7 @@ from jobs_grpc.v1 import execution_pb2, job_pb2, system_service_pb2
 from jobs_grpc.v1 import execution_service_pb2 as executions
 from jobs_grpc.v1 import job_service_pb2 as jobs
 from jobs_grpc.v1.breaker_service_pb2_grpc import BreakerServiceStub
+from jobs_grpc.v1.dead_letter_service_pb2_grpc import DeadLetterServiceStub
 from jobs_grpc.v1.error_pb2 import ErrorReason
 from jobs_grpc.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from jobs_grpc.v1.fleet_service_pb2_grpc import FleetServiceStub
@@ -42,6 +43,7 @@ class Calls:
         self.queues: Any = QueueServiceStub(self.channel)
         self.fleet: Any = FleetServiceStub(self.channel)
         self.breakers: Any = BreakerServiceStub(self.channel)
+        self.dead_letters: Any = DeadLetterServiceStub(self.channel)
         self.system: Any = SystemServiceStub(self.channel)
         self.workers: Any = WorkerServiceStub(self.channel)
         self.health: Any = health_pb2_grpc.HealthStub(self.channel)  # type: ignore[no-untyped-call]

@@ -50,5 +50,7 @@ MAX_DOCUMENTS: Final = 2_000
 MAX_SUBMISSIONS: Final = 1_000
 MAX_PAGE: Final = 1_000
 DEFAULT_PAGE: Final = 100
+# A longer one is a slip of the pen; texts with units have the same limit.
+LONGEST_DAYS: Final = 36_500
 PROTOCOL_VERSION: Final = 1
 DEFAULT_ADDRESS: Final = "127.0.0.1:7420"

@@ -29,7 +29,10 @@ def microseconds(message: Timestamp | Duration) -> int:
 
 def is_valid(message: Timestamp) -> bool:
     """Tell whether an instant is one: in the years 1 to 9999."""
-    return -62_135_596_800 <= message.seconds <= _FURTHEST
+    return (
+        -62_135_596_800 <= message.seconds <= _FURTHEST
+        and 0 <= message.nanos < 1_000_000_000
+    )
 
 
 def duration(microseconds: int) -> Duration:

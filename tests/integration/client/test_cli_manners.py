@@ -79,6 +79,8 @@ def test_refusals_have_their_exit_codes(reason: str, code: int) -> None:
         (("run", "backup", "--at", "noon"), "--at: "),
         (("list", "-o", "xml"), "xml"),
         (("list", "--timeout", "soon"), "a duration looks like"),
+        (("list", "--timeout", "36501d"), "a duration is at most 36500d"),
+        (("list", "--timeout", "300000000000"), "a duration is at most 36500d"),
         (("list", "--addr", "http://localhost:7420"), "has a scheme"),
         (("execution", "list", "--state", "nix"), "the states are"),
         (("schedule", "preview", "*/5 61 * * *"), "hour must be 0-23"),

@@ -140,6 +140,16 @@ def test_a_line_of_a_job_begins_with_its_name(fact: Fact) -> None:
     assert json.loads(line)["message"].startswith("JOB backup: ")
 
 
+def test_a_fact_that_cannot_be_told_costs_its_own_line_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    beyond = BreakerMoved("default", "orders-db", "open", "by hand", 2**62)
+    before, after = written(JobDeleted(key()), beyond, FACTS[-1], json_lines=False)
+    assert "JOB backup: deleted" in before
+    assert "breaker worker:w1: half open" in after
+    assert "a BreakerMoved cannot be told" in caplog.text
+
+
 def test_a_job_of_a_workspace_is_named_with_it() -> None:
     run = execution(name="sync", workspace="shop")
     (line,) = written(ExecutionStarted(run, "w1", 1), json_lines=False)

@@ -16,7 +16,7 @@ from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 import click
 
-from jobs_grpc.wire.channel import DEFAULT_ADDRESS, MAX_PAGE
+from jobs_grpc.wire.channel import DEFAULT_ADDRESS, LONGEST_DAYS, MAX_PAGE
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +44,8 @@ class Seconds(click.ParamType[float]):
                 self.fail(str(error), param, ctx)
         if not 0 <= seconds < float("inf"):
             self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        if seconds > LONGEST_DAYS * 86_400:
+            self.fail(f"a duration is at most {LONGEST_DAYS}d", param, ctx)
         return seconds
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from grpc.aio import ServicerContext
 
 from jobs_grpc.controlplane.core.decisions.backfilling import check_range
@@ -39,7 +38,6 @@ from jobs_grpc.controlplane.storage.store import Store
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import backfill_pb2 as pb
 from jobs_grpc.v1.schedule_service_pb2_grpc import ScheduleServiceServicer
-from jobs_grpc.wire.time import is_valid, microseconds
 
 from . import backfill_message, convert
 from .interceptor import principal
@@ -60,8 +58,8 @@ class BackfillCalls(ScheduleServiceServicer):
     async def CreateBackfill(
         self, request: pb.CreateBackfillRequest, context: Context
     ) -> pb.CreateBackfillResponse:
-        start = _instant(request, "from")
-        end = _instant(request, "to")
+        start = _bound(request, "from")
+        end = _bound(request, "to")
         parallel = request.parallel or 1
         priority = request.priority or LOWEST_PRIORITY
         now = self._clock.now()
@@ -239,13 +237,11 @@ def _excess(how_many: str) -> InvalidError:
     )
 
 
-def _instant(request: pb.CreateBackfillRequest, field: str) -> int:
-    if not request.HasField(field):  # type: ignore[arg-type]
+def _bound(request: pb.CreateBackfillRequest, field: str) -> int:
+    found = convert.instant(request, field)
+    if found is None:
         raise InvalidError("a backfill needs from and to", field=field)
-    given: Timestamp = getattr(request, field)
-    if not is_valid(given):
-        raise InvalidError(f"{field} is no instant of the years 1 to 9999", field=field)
-    return microseconds(given)
+    return found
 
 
 def _before(token: str) -> int | None:

@@ -8,7 +8,7 @@ from grpc.aio import ServicerContext
 
 from jobs_grpc.controlplane.core.rows.fleet import BreakerRow
 from jobs_grpc.controlplane.core.state.breakers import BreakerKey
-from jobs_grpc.controlplane.core.state.errors import BreakerNotFoundError, InvalidError
+from jobs_grpc.controlplane.core.state.errors import BreakerNotFoundError
 from jobs_grpc.controlplane.core.state.inputs import (
     ListBreakers,
     ResetBreaker,
@@ -18,9 +18,9 @@ from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import breaker_service_pb2 as pb
 from jobs_grpc.v1.breaker_service_pb2_grpc import BreakerServiceServicer
-from jobs_grpc.wire.time import microseconds, timestamp
+from jobs_grpc.wire.time import timestamp
 
-from .convert import namespace_of
+from . import convert
 from .interceptor import principal
 
 Context = ServicerContext[Any, Any]
@@ -36,13 +36,13 @@ class BreakerService(BreakerServiceServicer):
     async def ListBreakers(
         self, request: pb.ListBreakersRequest, context: Context
     ) -> pb.ListBreakersResponse:
-        rows = await self._rows(namespace_of(request.namespace))
+        rows = await self._rows(convert.namespace_of(request.namespace))
         return pb.ListBreakersResponse(breakers=[_breaker(row) for row in rows])
 
     async def GetBreaker(
         self, request: pb.GetBreakerRequest, context: Context
     ) -> pb.GetBreakerResponse:
-        namespace = namespace_of(request.namespace)
+        namespace = convert.namespace_of(request.namespace)
         for row in await self._rows(namespace):
             if _key(row).name == request.name:
                 return pb.GetBreakerResponse(breaker=_breaker(row))
@@ -55,20 +55,14 @@ class BreakerService(BreakerServiceServicer):
     async def TripBreaker(
         self, request: pb.TripBreakerRequest, context: Context
     ) -> pb.TripBreakerResponse:
-        until = None
-        if request.HasField("open_for"):
-            length = microseconds(request.open_for)
-            if length <= 0:
-                raise InvalidError(
-                    "open_for must be longer than zero", field="open_for"
-                )
-            until = self._clock.now() + length
+        open_for = convert.length(request, "open_for", least=1)
+        until = None if open_for is None else self._clock.now() + open_for
         reason = f"opened by {principal().name}"
         if request.reason:
             reason += f": {request.reason}"
         row = await self._leader.submit(
             TripBreaker(
-                namespace=namespace_of(request.namespace),
+                namespace=convert.namespace_of(request.namespace),
                 name=request.name,
                 reason=reason,
                 until=until,
@@ -82,7 +76,7 @@ class BreakerService(BreakerServiceServicer):
     ) -> pb.ResetBreakerResponse:
         row = await self._leader.submit(
             ResetBreaker(
-                namespace=namespace_of(request.namespace),
+                namespace=convert.namespace_of(request.namespace),
                 name=request.name,
                 reason=f"reset by {principal().name}",
             )

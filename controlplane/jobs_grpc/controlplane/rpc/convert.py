@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobs_grpc.controlplane.core.rows.changes import (
@@ -33,9 +34,12 @@ from jobs_grpc.v1 import (
 )
 from jobs_grpc.v1.execution_pb2 import ExecutionState, Trigger
 from jobs_grpc.v1.schedule_service_pb2 import DecisionOutcome, SkipReason
-from jobs_grpc.wire.time import duration, timestamp
+from jobs_grpc.wire.channel import LONGEST_DAYS
+from jobs_grpc.wire.time import duration, is_valid, microseconds, timestamp
 
 from .interceptor import principal
+
+_LONGEST: Final = LONGEST_DAYS * 86_400_000_000
 
 
 def namespace_of(given: str) -> str:
@@ -46,6 +50,33 @@ def namespace_of(given: str) -> str:
 def key_of(ref: job_service_pb2.JobRef) -> JobKey:
     """Return the key of the job that a request names."""
     return (namespace_of(ref.namespace), ref.workspace or STANDALONE, ref.name)
+
+
+def instant(request: Message, field: str) -> int | None:
+    """Return the instant in a field of a request; `None` if it says none."""
+    if not request.HasField(field):
+        return None
+    given = getattr(request, field)
+    if not is_valid(given):
+        raise InvalidError(f"{field} is no instant of the years 1 to 9999", field=field)
+    return microseconds(given)
+
+
+def length(request: Message, field: str, *, least: int = 0) -> int | None:
+    """Return the microseconds of a duration in a request; `None` if it says none.
+
+    Everything that is counted from now stays within the calendar by this limit.
+    """
+    if not request.HasField(field):
+        return None
+    found = microseconds(getattr(request, field))
+    if found < least:
+        rule = "longer than zero" if least else "not negative"
+        raise InvalidError(f"{field} must be {rule}", field=field)
+    if found > _LONGEST:
+        rule = f"at most {LONGEST_DAYS} days"
+        raise InvalidError(f"{field} must be {rule}", field=field)
+    return found
 
 
 def state_from_word(word: str) -> ExecutionState.ValueType:

@@ -16,7 +16,6 @@ from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.storage.store import DeadLetterFilter, Store
 from jobs_grpc.v1 import dead_letter_service_pb2 as pb
 from jobs_grpc.v1.dead_letter_service_pb2_grpc import DeadLetterServiceServicer
-from jobs_grpc.wire.time import microseconds
 
 from . import convert
 from .execution_service import find_execution
@@ -112,8 +111,9 @@ class DeadLetterService(DeadLetterServiceServicer):
                 ]
             }
             return list(found.values()), False
-        has_bound = wanted.HasField("failed_before")
-        if not (wanted.all or wanted.job or wanted.workspace or has_bound):
+        bound = convert.instant(wanted, "failed_before")
+        names_some = wanted.job or wanted.workspace or bound is not None
+        if not (wanted.all or names_some):
             raise InvalidError(
                 "the request names no dead letters",
                 hint="give ids, a job, an age, or say all",
@@ -124,9 +124,7 @@ class DeadLetterService(DeadLetterServiceServicer):
                 namespace=namespace,
                 workspace=wanted.workspace,
                 job=wanted.job,
-                failed_before=(
-                    microseconds(wanted.failed_before) if has_bound else None
-                ),
+                failed_before=bound,
             ),
             BATCH + 1,
         )

@@ -36,7 +36,7 @@ from jobs_grpc.v1.execution_pb2 import ExecutionState, Trigger
 from jobs_grpc.v1.execution_service_pb2_grpc import ExecutionServiceServicer
 from jobs_grpc.wire.channel import MAX_SUBMISSIONS
 from jobs_grpc.wire.states import STATE_WORDS, TRIGGER_WORDS
-from jobs_grpc.wire.time import is_valid, microseconds
+from jobs_grpc.wire.time import microseconds
 
 from . import convert
 from .explanation_message import explanation
@@ -305,12 +305,7 @@ class ExecutionService(ExecutionServiceServicer):
             params = known.defaults_of(name)
         else:
             params = _checked(spec or known.spec_of(name), dict(one.params))
-        not_before = None
-        if one.HasField("not_before"):
-            if not is_valid(one.not_before):
-                message = "not_before is no instant of the years 1 to 9999"
-                raise InvalidError(message, field="not_before")
-            not_before = microseconds(one.not_before)
+        not_before = convert.instant(one, "not_before")
         return Submission(id_, params, name, spec, not_before, one.request_id or None)
 
 

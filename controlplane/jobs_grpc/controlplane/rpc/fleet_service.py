@@ -27,8 +27,9 @@ from jobs_grpc.controlplane.leader.leader import Leader
 from jobs_grpc.controlplane.storage.store import Store
 from jobs_grpc.v1 import fleet_service_pb2 as pb
 from jobs_grpc.v1.fleet_service_pb2_grpc import FleetServiceServicer
-from jobs_grpc.wire.time import microseconds, timestamp
+from jobs_grpc.wire.time import timestamp
 
+from . import convert
 from .interceptor import principal
 
 Context = ServicerContext[Any, Any]
@@ -77,18 +78,14 @@ class FleetService(FleetServiceServicer):
     async def DrainWorker(
         self, request: pb.DrainWorkerRequest, context: Context
     ) -> pb.DrainWorkerResponse:
-        deadline = DRAIN
-        if request.HasField("deadline"):
-            deadline = microseconds(request.deadline)
-        if deadline < 0:
-            raise InvalidError("the deadline is in the past", field="deadline")
+        deadline = convert.length(request, "deadline")
         row = await self._find(request.worker)
         order = await self._leader.submit(
             DrainWorker(
                 worker_id=row.worker_id,
                 worker=row.name,
                 reason=_why(request.reason),
-                deadline=deadline,
+                deadline=DRAIN if deadline is None else deadline,
             )
         )
         return pb.DrainWorkerResponse(worker=self._worker(row, order))

@@ -15,7 +15,6 @@ from jobs_grpc.controlplane.storage.store import PauseFilter, Store
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import pause_service_pb2 as pb
 from jobs_grpc.v1.pause_service_pb2_grpc import PauseServiceServicer
-from jobs_grpc.wire.time import microseconds
 
 from . import convert, pause_message
 from .interceptor import principal
@@ -92,11 +91,10 @@ class PauseService(PauseServiceServicer):
             raise InvalidError(
                 "a pause ends at an instant or after a time, not both", field="lasting"
             )
-        if request.HasField("until"):
-            return microseconds(request.until)
-        if request.HasField("lasting"):
-            return self._clock.now() + request.lasting.ToMicroseconds()
-        return None
+        lasting = convert.length(request, "lasting", least=1)
+        if lasting is not None:
+            return self._clock.now() + lasting
+        return convert.instant(request, "until")
 
 
 def _before(token: str) -> tuple[int, str] | None:

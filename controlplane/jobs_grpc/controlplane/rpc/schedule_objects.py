@@ -28,7 +28,6 @@ from jobs_grpc.controlplane.storage.store import Store
 from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import schedule_service_pb2 as pb
 from jobs_grpc.v1.schedule_service_pb2_grpc import ScheduleServiceServicer
-from jobs_grpc.wire.time import is_valid, microseconds
 
 from . import convert
 from .job_service import page_size
@@ -135,12 +134,7 @@ class ScheduleObjectCalls(ScheduleServiceServicer):
     async def SetScheduleEnabled(
         self, request: pb.SetScheduleEnabledRequest, context: Context
     ) -> pb.SetScheduleEnabledResponse:
-        until = None
-        if request.HasField("until"):
-            if not is_valid(request.until):
-                message = "until is no instant of the years 1 to 9999"
-                raise InvalidError(message, field="until")
-            until = microseconds(request.until)
+        until = convert.instant(request, "until")
         if request.enabled and (request.reason or until is not None):
             raise InvalidError(
                 "a reason and an instant go with disabling, not with enabling",

@@ -13,7 +13,6 @@ from jobs_grpc.controlplane.core.schedules.upcoming import upcoming
 from jobs_grpc.controlplane.core.state.errors import InvalidError
 from jobs_grpc.controlplane.storage.store import DecisionFilter
 from jobs_grpc.v1 import schedule_service_pb2 as pb
-from jobs_grpc.wire.time import is_valid, microseconds
 
 from . import convert, due_time_message
 from .backfill_calls import BackfillCalls
@@ -32,14 +31,13 @@ class ScheduleService(ScheduleObjectCalls, BackfillCalls):
     ) -> pb.ListDecisionsResponse:
         limit = page_size(request.page_size)
         before = _before(request.page_token)
-        start = getattr(request, "from")
         rows = await self._store.decisions(
             DecisionFilter(
                 namespace=convert.namespace_of(request.namespace),
                 workspace=request.workspace,
                 job=request.job,
-                start=microseconds(start) if request.HasField("from") else None,
-                end=microseconds(request.to) if request.HasField("to") else None,
+                start=convert.instant(request, "from"),
+                end=convert.instant(request, "to"),
                 reasons=tuple(map(_reason, request.reasons)),
                 before=before,
             ),
@@ -57,12 +55,8 @@ class ScheduleService(ScheduleObjectCalls, BackfillCalls):
         self, request: pb.ListDueTimesRequest, context: ServicerContext[Any, Any]
     ) -> pb.ListDueTimesResponse:
         job = self._job(convert.key_of(request.job))
-        after = self._clock.now()
-        if request.HasField("from"):
-            start = getattr(request, "from")
-            if not is_valid(start):
-                raise InvalidError("from is no instant", field="from")
-            after = microseconds(start)
+        start = convert.instant(request, "from")
+        after = self._clock.now() if start is None else start
         if not 0 <= request.count <= _MOST_DUE_TIMES:
             raise InvalidError(
                 f"count must be 1-{_MOST_DUE_TIMES}, got {request.count}", field="count"

@@ -44,6 +44,8 @@ from jobs_grpc.controlplane.core.state.pauses import PauseKind, Scope
 from jobs_grpc.controlplane.core.state.states import FAILURES, State
 from jobs_grpc.schedule import format_instant
 
+log = logging.getLogger(__name__)
+
 # Reasons that somebody has asked for; no news.
 _ASKED_FOR: Final = frozenset({"disabled", "paused"})
 # What a line says: level, text, execution id, further fields.
@@ -227,15 +229,20 @@ class EventLog:
         self._to = to or sys.stderr
 
     def write(self, facts: Sequence[Fact]) -> None:
-        """Write the lines of a step's facts."""
+        """Write the lines of a step's facts; a fact that cannot be told ends nothing."""
         stamp = _stamp(datetime.now(UTC))
         lines = []
         for fact in facts:
             describe = DESCRIPTIONS.get(type(fact))
-            if describe is not None:
+            if describe is None:
+                continue
+            try:
                 line = describe(fact)
                 if line[0] >= self._level:
                     lines.append(self._format(stamp, line))
+            except Exception:
+                # What it tells of is committed; the term must not end by telling it.
+                log.exception("a %s cannot be told", type(fact).__name__)
         if lines:
             # A log that cannot be written (a full disk) must not end the term.
             with suppress(OSError):
