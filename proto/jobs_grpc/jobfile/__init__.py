@@ -25,7 +25,7 @@ from jobs_grpc.jobfile.parameter import (
     ParameterValue,
     validate_params,
 )
-from jobs_grpc.jobfile.part.names import DEFAULT_NAMESPACE, STANDALONE
+from jobs_grpc.jobfile.part.names import DEFAULT_NAMESPACE, STANDALONE, label_fault
 from jobs_grpc.jobfile.placeholder import placeholders
 from jobs_grpc.jobfile.problem import Problem, ProblemsError
 from jobs_grpc.jobfile.reading.entry import read_entry
@@ -56,6 +56,7 @@ __all__ = [
     "ProblemsError",
     "WorkspaceDocument",
     "json_schema",
+    "label_fault",
     "load_path",
     "load_text",
     "load_tree",

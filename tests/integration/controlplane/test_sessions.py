@@ -15,7 +15,7 @@ from jobs_grpc.v1 import execution_service_pb2 as executions
 from jobs_grpc.v1 import worker_service_pb2 as pb
 from jobs_grpc.wire.states import STATE_WORDS
 from jobs_grpc.wire.time import duration, microseconds, timestamp
-from support.calls import Calls, refused
+from support.calls import Calls, fields_of, refused
 from support.jobs import NOON, SECOND
 from support.plane import Plane
 from support.scripted_worker import ScriptedWorker, entry
@@ -411,3 +411,55 @@ async def test_a_herd_of_workers_is_shed(
     assert message.go_away.reason == "too many workers come at once"
     assert 0.5 <= microseconds(message.go_away.reconnect_after) / 1e6 <= 5
     call.cancel()
+
+
+LEGAL_LABELS = ("team:a", "_x", "a+b", "höhe", "a@b", "zone/1")
+
+
+async def test_whatever_a_selector_may_ask_for_can_be_put_on_a_worker(
+    calls: Calls,
+) -> None:
+    for number, name in enumerate(LEGAL_LABELS):
+        selector = {"selector": {name: "1"}}
+        await calls.apply(
+            {"name": f"j{number}", "command": "true", "targets": selector}
+        )
+    async with ScriptedWorker(calls, labels=dict.fromkeys(LEGAL_LABELS, "1")):
+        request = fleet_service_pb2.LabelWorkerRequest(
+            worker="w1", labels=dict.fromkeys(LEGAL_LABELS, "2")
+        )
+        labeled = (await calls.fleet.LabelWorker(request)).worker
+        assert dict(labeled.labels) == dict.fromkeys(LEGAL_LABELS, "2")
+
+
+@pytest.mark.parametrize(
+    ("labels", "rule"),
+    [
+        ({"a b": "1"}, "must be 1 to 128 letters, digits or characters of"),
+        ({"-a": "1"}, "must be 1 to 128 letters, digits or characters of"),
+        ({"role": "a\nb"}, "must be at most 256 printable characters"),
+    ],
+)
+async def test_a_label_that_no_selector_may_ask_for_is_refused_with_the_rule(
+    calls: Calls, labels: dict[str, str], rule: str
+) -> None:
+    async with ScriptedWorker(calls):
+        request = fleet_service_pb2.LabelWorkerRequest(worker="w1", labels=labels)
+        refusal = await refused(calls.fleet.LabelWorker(request), "INVALID_ARGUMENT")
+        assert rule in refusal.message
+        assert fields_of(refusal) == ["labels"]
+    stream = calls.workers.Connect()
+    hello = ScriptedWorker(calls, "w2", labels=labels).hello
+    await stream.write(pb.WorkerMessage(hello=hello))
+    refusal = await refused(stream.read(), "INVALID_ARGUMENT")
+    assert rule in refusal.message
+
+
+async def test_a_label_is_taken_away_by_a_name_that_is_one(calls: Calls) -> None:
+    async with ScriptedWorker(calls):
+        for field in ("removed", "given_back"):
+            request = fleet_service_pb2.LabelWorkerRequest(worker="w1")
+            getattr(request, field).append("a b")
+            answer = calls.fleet.LabelWorker(request)
+            refusal = await refused(answer, "INVALID_ARGUMENT")
+            assert fields_of(refusal) == ["labels"]

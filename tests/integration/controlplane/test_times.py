@@ -101,13 +101,13 @@ async def test_the_longest_length_is_kept(plane: Plane) -> None:
     assert (await calls.info()).term == term
 
 
-def ask_for_decisions(calls: Calls, **bound: Timestamp) -> Awaitable[Any]:
+def ask_for_decisions(calls: Calls, **bound: Any) -> Awaitable[Any]:
     request = schedule_service_pb2.ListDecisionsRequest(**bound)
     answer: Awaitable[Any] = calls.schedules.ListDecisions(request)
     return answer
 
 
-def ask_for_due_times(calls: Calls, **bound: Timestamp) -> Awaitable[Any]:
+def ask_for_due_times(calls: Calls, **bound: Any) -> Awaitable[Any]:
     request = schedule_service_pb2.ListDueTimesRequest(
         job=JobRef(name="backup"), **bound
     )
@@ -115,26 +115,30 @@ def ask_for_due_times(calls: Calls, **bound: Timestamp) -> Awaitable[Any]:
     return answer
 
 
-def backfill(calls: Calls, **bound: Timestamp) -> Awaitable[Any]:
-    bounds = {"from": Timestamp(), "to": Timestamp(seconds=86_400), **bound}
+def backfill(calls: Calls, **bound: Any) -> Awaitable[Any]:
+    bounds: dict[str, Any] = {
+        "from": Timestamp(),
+        "to": Timestamp(seconds=86_400),
+        **bound,
+    }
     request = backfill_pb2.CreateBackfillRequest(job=JobRef(name="backup"), **bounds)
     answer: Awaitable[Any] = calls.schedules.CreateBackfill(request)
     return answer
 
 
-def purge(calls: Calls, **bound: Timestamp) -> Awaitable[Any]:
+def purge(calls: Calls, **bound: Any) -> Awaitable[Any]:
     selection = dead_letter_service_pb2.DeadLetterSelection(**bound)
     request = dead_letter_service_pb2.PurgeDeadLettersRequest(selection=selection)
     answer: Awaitable[Any] = calls.dead_letters.PurgeDeadLetters(request)
     return answer
 
 
-def submit(calls: Calls, **bound: Timestamp) -> Awaitable[Any]:
+def submit(calls: Calls, **bound: Any) -> Awaitable[Any]:
     submission = execution_service_pb2.Submission(job="backup", **bound)
     return calls.submit(submission)
 
 
-def disable(calls: Calls, **bound: Timestamp) -> Awaitable[Any]:
+def disable(calls: Calls, **bound: Any) -> Awaitable[Any]:
     request = schedule_service_pb2.SetScheduleEnabledRequest(
         schedule=schedule_service_pb2.ScheduleRef(
             job=JobRef(name="backup"), schedule="main"
@@ -145,7 +149,7 @@ def disable(calls: Calls, **bound: Timestamp) -> Awaitable[Any]:
     return answer
 
 
-def pause_until(calls: Calls, **bound: Timestamp) -> Awaitable[Any]:
+def pause_until(calls: Calls, **bound: Any) -> Awaitable[Any]:
     request = pause_service_pb2.BeginPauseRequest(subject=EVERYTHING, **bound)
     answer: Awaitable[Any] = calls.pauses.BeginPause(request)
     return answer

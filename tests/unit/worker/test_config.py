@@ -74,6 +74,14 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert lines[3].startswith("JOBS_GRPC_WORKER_LOG_LEVEL: must be one of")
 
 
+def test_a_label_that_no_job_could_ask_for_is_refused() -> None:
+    settings = read_settings(["--label", "team:a=1", "höhe=8", "_x=", "a@b=c"], {})
+    assert settings.labels == {"team:a": "1", "höhe": "8", "_x": "", "a@b": "c"}
+    with pytest.raises(SettingsError, match="begin with a letter") as refused:
+        read_settings(["--label", "a b=1"], {})
+    assert str(refused.value).startswith("--label: must be 1 to 128 letters")
+
+
 def test_the_default_directory_is_in_the_state_directory(tmp_path: Path) -> None:
     assert default_data({"XDG_STATE_HOME": "/s"}) == Path("/s/jobs-grpc/worker")
     home = {"HOME": str(tmp_path)}

@@ -88,6 +88,11 @@ def _label(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise ValueError("must be NAME=VALUE, like role=db")
+    # The rule is that of job files, which are slow to import: most workers have no label.
+    from jobs_grpc.jobfile import label_fault
+
+    if fault := label_fault(name, value):
+        raise ValueError(fault)
     return name, value
 
 

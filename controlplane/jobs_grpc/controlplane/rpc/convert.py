@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -26,6 +26,7 @@ from jobs_grpc.controlplane.core.state.job import (
     text_of,
 )
 from jobs_grpc.controlplane.core.state.live import Schedule
+from jobs_grpc.jobfile import label_fault
 from jobs_grpc.v1 import (
     execution_pb2,
     job_pb2,
@@ -77,6 +78,15 @@ def length(request: Message, field: str, *, least: int = 0) -> int | None:
         rule = f"at most {LONGEST_DAYS} days"
         raise InvalidError(f"{field} must be {rule}", field=field)
     return found
+
+
+def labels(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of a worker; refuse what no selector of a job could name."""
+    for key, value in given.items():
+        fault = label_fault(key, value)
+        if fault:
+            raise InvalidError(f'label "{key}": {fault}', field="labels")
+    return dict(given)
 
 
 def state_from_word(word: str) -> ExecutionState.ValueType:

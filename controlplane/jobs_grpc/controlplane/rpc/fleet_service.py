@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Final
 
 from grpc.aio import ServicerContext
@@ -13,7 +12,6 @@ from jobs_grpc.controlplane.core.rows.changes import WorkerRow
 from jobs_grpc.controlplane.core.rows.fleet import OrderRow
 from jobs_grpc.controlplane.core.state.errors import (
     AmbiguousIdError,
-    InvalidError,
     WorkerNotFoundError,
 )
 from jobs_grpc.controlplane.core.state.inputs import (
@@ -35,7 +33,6 @@ from .interceptor import principal
 Context = ServicerContext[Any, Any]
 # A drain without a deadline of its own.
 DRAIN: Final = 600_000_000
-_LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 
 
 class FleetService(FleetServiceServicer):
@@ -102,11 +99,9 @@ class FleetService(FleetServiceServicer):
     async def LabelWorker(
         self, request: pb.LabelWorkerRequest, context: Context
     ) -> pb.LabelWorkerResponse:
-        for key in (*request.labels, *request.removed, *request.given_back):
-            if not _LABEL.fullmatch(key):
-                raise InvalidError(f'"{key}" is no name of a label', field="labels")
+        labels: dict[str, str | None] = {**convert.labels(request.labels)}
+        convert.labels(dict.fromkeys((*request.removed, *request.given_back), ""))
         row = await self._find(request.worker)
-        labels: dict[str, str | None] = dict(request.labels)
         labels.update(dict.fromkeys(request.removed))
         order = await self._leader.submit(
             LabelWorker(

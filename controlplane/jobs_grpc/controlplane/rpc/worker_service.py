@@ -47,6 +47,7 @@ from jobs_grpc.v1.worker_service_pb2_grpc import WorkerServiceServicer
 from jobs_grpc.wire.channel import PROTOCOL_VERSION
 from jobs_grpc.wire.time import duration, microseconds
 
+from . import convert
 from .lease_message import LeaseEncoder, weight
 from .pushing import Pushing
 from .report_message import reports_of
@@ -284,7 +285,7 @@ def _open_session(hello: pb.Hello, stream: int) -> OpenSession:
         new_session_id=uuid.uuid4().hex,
         worker_id=hello.worker_id,
         worker=hello.worker_name,
-        labels=dict(hello.labels),
+        labels=convert.labels(hello.labels),
         slots=hello.slots,
         functions=tuple(hello.functions),
         version=hello.version,

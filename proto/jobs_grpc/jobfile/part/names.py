@@ -59,7 +59,11 @@ def _program(text: str) -> str:
     )
 
 
-def _label_fault(key: str, value: str) -> str:
+def label_fault(key: str, value: str = "") -> str:
+    """Return what is wrong with a label of a job or of a worker; empty if nothing is.
+
+    One rule for both: what a selector may ask for, a worker may have.
+    """
     if not _LABEL.fullmatch(key):
         return _label_rule(key)
     if len(value) > _LABEL_VALUE_LENGTH or not value.isprintable():
@@ -68,13 +72,13 @@ def _label_fault(key: str, value: str) -> str:
 
 
 def _labels(value: object) -> dict[str, str]:
-    return texts(value, _label_fault)
+    return texts(value, label_fault)
 
 
 def _tags(value: object) -> dict[str, str]:
     """Read tags, which are labels without values; an object is taken as labels."""
     if isinstance(value, dict):
-        return texts(value, _label_fault)
+        return texts(value, label_fault)
     if not isinstance(value, list | tuple):
         raise complain(f"must be a list of texts, got {shown(value)}")
     found = []
