@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from grpc.aio import ServicerContext
 
@@ -24,11 +24,9 @@ from jobs_grpc.controlplane.core.state.backfill import (
     too_many,
 )
 from jobs_grpc.controlplane.core.state.errors import (
-    AmbiguousIdError,
     BackfillNotFoundError,
     InvalidError,
     NotRunningError,
-    RevisionMismatchError,
 )
 from jobs_grpc.controlplane.core.state.inputs import BeginBackfill, ChangeBackfill
 from jobs_grpc.controlplane.core.state.live import Job, Schedule
@@ -39,13 +37,12 @@ from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import backfill_pb2 as pb
 from jobs_grpc.v1.schedule_service_pb2_grpc import ScheduleServiceServicer
 
-from . import backfill_message, convert
+from . import backfill_message, convert, paging
+from .by_prefix import the_one
 from .interceptor import principal
-from .job_service import page_size
+from .retrying import submitted
 
 Context = ServicerContext[Any, Any]
-_TRIES: Final = 10
-_SHORTEST_PREFIX: Final = 4
 
 
 class BackfillCalls(ScheduleServiceServicer):
@@ -67,12 +64,13 @@ class BackfillCalls(ScheduleServiceServicer):
         if request.order not in pb.BackfillOrder.values():
             message = f"there is no order of number {request.order}"
             raise InvalidError(message, field="order")
-        for attempt in range(1, _TRIES + 1):
+
+        def wanted() -> BeginBackfill:
             core = self._leader.core
             job = core.require_job(convert.key_of(request.job))
             schedules = _schedules(job, request.schedule)
             generation = core.backfills.generation
-            wanted = BeginBackfill(
+            return BeginBackfill(
                 id=str(uuid.uuid4()),
                 key=job.spec.key,
                 revision=job.revision,
@@ -88,17 +86,15 @@ class BackfillCalls(ScheduleServiceServicer):
                 generation=generation,
                 requested_by=principal().name,
             )
-            counted, left_out = await self._counted(wanted)
-            if request.dry_run:
-                preview = backfill_message.preview(counted, left_out)
-                return pb.CreateBackfillResponse(backfill=preview)
-            try:
-                made = await self._leader.submit(counted)
-            except RevisionMismatchError:
-                if attempt == _TRIES:
-                    raise
-            else:
-                break
+
+        async def counted() -> BeginBackfill:
+            complete, _ = await self._counted(wanted())
+            return complete
+
+        if request.dry_run:
+            preview = backfill_message.preview(*await self._counted(wanted()))
+            return pb.CreateBackfillResponse(backfill=preview)
+        made = await submitted(self._leader, counted)
         assert isinstance(made, Backfill)
         row = await self._row(made.key[0], made.id)
         return pb.CreateBackfillResponse(backfill=backfill_message.backfill(row))
@@ -112,19 +108,17 @@ class BackfillCalls(ScheduleServiceServicer):
     async def ListBackfills(
         self, request: pb.ListBackfillsRequest, context: Context
     ) -> pb.ListBackfillsResponse:
-        limit = page_size(request.page_size)
+        limit = paging.page_size(request.page_size)
         rows = await self._store.backfills(
             namespace=convert.namespace_of(request.namespace),
             workspace=request.workspace,
             job=request.job,
-            before=_before(request.page_token),
+            before=paging.before(request.page_token),
             limit=limit,
         )
         return pb.ListBackfillsResponse(
             backfills=map(backfill_message.backfill, rows),
-            next_page_token=(
-                convert.page_token(rows[-1].seq) if len(rows) == limit else ""
-            ),
+            next_page_token=paging.next_by_seq(rows, limit),
         )
 
     async def PauseBackfill(
@@ -192,28 +186,14 @@ class BackfillCalls(ScheduleServiceServicer):
         return await self._row(row.namespace, row.id)
 
     async def _row(self, namespace: str, prefix: str) -> BackfillRow:
-        """Return the one backfill whose id begins with `prefix`."""
-        wanted = prefix.strip().lower()
-        if len(wanted) < _SHORTEST_PREFIX:
-            raise InvalidError(
-                f'"{prefix}" is too short for the id of a backfill',
-                hint=f"give at least {_SHORTEST_PREFIX} characters of it",
-                field="id",
-            )
-        found = await self._store.find_backfills(
-            namespace=namespace, prefix=wanted, limit=4
+        return await the_one(
+            namespace,
+            prefix,
+            self._store.find_backfills,
+            what="backfill",
+            field="id",
+            missing=BackfillNotFoundError,
         )
-        if not found:
-            raise BackfillNotFoundError(
-                f'backfill "{prefix}" not found in namespace "{namespace}"',
-                hint="`jobs-grpc backfill list` shows the backfills",
-            )
-        if len(found) > 1:
-            raise AmbiguousIdError(
-                f'"{prefix}" is the beginning of several backfills',
-                hint="which one: " + ", ".join(row.id for row in found[:3]),
-            )
-        return found[0]
 
 
 def _schedules(job: Job, name: str) -> Sequence[Schedule]:
@@ -242,17 +222,3 @@ def _bound(request: pb.CreateBackfillRequest, field: str) -> int:
     if found is None:
         raise InvalidError("a backfill needs from and to", field=field)
     return found
-
-
-def _before(token: str) -> int | None:
-    if not token:
-        return None
-    try:
-        (before,) = convert.page_start(token)
-        return int(before)
-    except (ValueError, TypeError):
-        raise InvalidError(
-            "the page token is not one of this server",
-            hint="begin the listing again without it",
-            field="page_token",
-        ) from None

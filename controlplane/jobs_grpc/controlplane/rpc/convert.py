@@ -15,6 +15,7 @@ from jobs_grpc.controlplane.core.rows.changes import (
     JobRecord,
     StatisticsRow,
 )
+from jobs_grpc.controlplane.core.rows.story import AttemptRow
 from jobs_grpc.controlplane.core.schedules.alarms import rule_now
 from jobs_grpc.controlplane.core.schedules.joins import waits_for
 from jobs_grpc.controlplane.core.schedules.upcoming import Upcoming
@@ -128,6 +129,15 @@ def execution(row: ExecutionRow) -> execution_pb2.Execution:
         output_dropped=row.output_dropped,
         type=row.type,
     )
+    put_ending(message, row)
+    return message
+
+
+def put_ending(
+    message: execution_pb2.Execution | execution_pb2.Attempt,
+    row: ExecutionRow | AttemptRow,
+) -> None:
+    """Put into a message how an attempt ended, as far as it is known."""
     if row.exit_code is not None:
         message.exit_code = row.exit_code
     if row.output_bytes is not None:
@@ -141,8 +151,7 @@ def execution(row: ExecutionRow) -> execution_pb2.Execution:
             )
         )
     if row.receipt_json:
-        message.receipt.CopyFrom(receipt_from_json(row.receipt_json))
-    return message
+        message.receipt.CopyFrom(_receipt_from_json(row.receipt_json))
 
 
 def _params(text: str) -> dict[str, str]:
@@ -166,7 +175,7 @@ def receipt_to_json(message: execution_pb2.KillReceipt) -> str:
     )
 
 
-def receipt_from_json(text: str) -> execution_pb2.KillReceipt:
+def _receipt_from_json(text: str) -> execution_pb2.KillReceipt:
     """Return a receipt as the contract tells it."""
     kept = json.loads(text)
     return execution_pb2.KillReceipt(
@@ -315,40 +324,3 @@ def _skip_reason(word: str) -> SkipReason.ValueType:
     if not word:
         return SkipReason.SKIP_REASON_UNSPECIFIED
     return SkipReason.Value(f"SKIP_REASON_{word.upper()}")
-
-
-def page_token(*parts: object) -> str:
-    """Return where a listing goes on; opaque to clients."""
-    return json.dumps(parts)
-
-
-def page_start(token: str) -> list[Any]:
-    """Return the parts of a page token."""
-    try:
-        start = json.loads(token)
-    except RecursionError:
-        start = None
-    if not isinstance(start, list) or not all(map(_is_page_part, start)):
-        raise ValueError("no page token of this server")
-    return start
-
-
-def page_before(token: str) -> int | None:
-    """Return the number that a listing by number goes on before; `None` at its start."""
-    if not token:
-        return None
-    try:
-        (before,) = page_start(token)
-        return int(before)
-    except (ValueError, TypeError):
-        raise InvalidError(
-            "the page token is not one of this server",
-            hint="begin the listing again without it",
-            field="page_token",
-        ) from None
-
-
-def _is_page_part(part: object) -> bool:
-    if isinstance(part, str):
-        return part.isprintable()
-    return isinstance(part, int) and abs(part) < 2**62

@@ -17,9 +17,8 @@ from jobs_grpc.controlplane.storage.store import DeadLetterFilter, Store
 from jobs_grpc.v1 import dead_letter_service_pb2 as pb
 from jobs_grpc.v1.dead_letter_service_pb2_grpc import DeadLetterServiceServicer
 
-from . import convert
+from . import convert, paging
 from .execution_service import find_execution
-from .job_service import page_size
 from .running_again import run_again
 from .story_message import dead_letter
 
@@ -39,21 +38,19 @@ class DeadLetterService(DeadLetterServiceServicer):
     async def ListDeadLetters(
         self, request: pb.ListDeadLettersRequest, context: Context
     ) -> pb.ListDeadLettersResponse:
-        limit = page_size(request.page_size)
+        limit = paging.page_size(request.page_size)
         rows = await self._store.dead_letters(
             DeadLetterFilter(
                 namespace=convert.namespace_of(request.namespace),
                 workspace=request.workspace,
                 job=request.job,
-                before=convert.page_before(request.page_token),
+                before=paging.before(request.page_token),
             ),
             limit,
         )
         return pb.ListDeadLettersResponse(
             dead_letters=[dead_letter(row) for row in rows],
-            next_page_token=(
-                convert.page_token(rows[-1].seq) if len(rows) == limit else ""
-            ),
+            next_page_token=paging.next_by_seq(rows, limit),
         )
 
     async def GetDeadLetter(

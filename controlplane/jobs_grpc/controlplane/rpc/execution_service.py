@@ -15,7 +15,6 @@ from jobs_grpc.controlplane.core.answers.tracing import attempts_of, trace
 from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.rows.changes import DecisionRow, ExecutionRow
 from jobs_grpc.controlplane.core.state.errors import (
-    AmbiguousIdError,
     ExecutionNotFoundError,
     InvalidError,
 )
@@ -38,43 +37,29 @@ from jobs_grpc.wire.channel import MAX_SUBMISSIONS
 from jobs_grpc.wire.states import STATE_WORDS, TRIGGER_WORDS
 from jobs_grpc.wire.time import microseconds
 
-from . import convert
+from . import convert, paging
+from .by_prefix import the_one
 from .explanation_message import explanation
 from .following import Following
 from .interceptor import principal
-from .job_service import page_size, read_document
+from .job_service import read_document
 from .running_again import run_again
 from .story_message import attempt, link, trace_entry
 
 Context = ServicerContext[Any, Any]
-# Shorter prefixes name something by accident.
-SHORTEST_PREFIX: Final = 4
 LONGEST_WAIT: Final = 60.0
 
 
 async def find_execution(store: Store, namespace: str, prefix: str) -> ExecutionRow:
     """Return the one execution whose id begins with `prefix`."""
-    wanted = prefix.strip().lower()
-    if len(wanted) < SHORTEST_PREFIX:
-        raise InvalidError(
-            f'"{prefix}" is too short for an execution id',
-            hint=f"give at least {SHORTEST_PREFIX} characters of it",
-            field="execution_id",
-        )
-    found = await store.find_executions(namespace=namespace, prefix=wanted, limit=4)
-    if not found:
-        raise ExecutionNotFoundError(
-            f'execution "{prefix}" not found in namespace "{namespace}"',
-            hint="`jobs-grpc execution list` shows the executions",
-        )
-    if len(found) > 1:
-        names = ", ".join(row.id for row in found[:3])
-        more = ", …" if len(found) > 3 else ""
-        raise AmbiguousIdError(
-            f'"{prefix}" is the beginning of several executions',
-            hint=f"which one: {names}{more}",
-        )
-    return found[0]
+    return await the_one(
+        namespace,
+        prefix,
+        store.find_executions,
+        what="execution",
+        field="execution_id",
+        missing=ExecutionNotFoundError,
+    )
 
 
 class ExecutionService(ExecutionServiceServicer):
@@ -174,8 +159,8 @@ class ExecutionService(ExecutionServiceServicer):
     async def ListExecutions(
         self, request: pb.ListExecutionsRequest, context: Context
     ) -> pb.ListExecutionsResponse:
-        limit = page_size(request.page_size)
-        before = convert.page_before(request.page_token)
+        limit = paging.page_size(request.page_size)
+        before = paging.before(request.page_token)
         rows = await self._store.executions(
             ExecutionFilter(
                 namespace=convert.namespace_of(request.namespace),
@@ -188,9 +173,7 @@ class ExecutionService(ExecutionServiceServicer):
         )
         return pb.ListExecutionsResponse(
             executions=[convert.execution(row) for row in rows],
-            next_page_token=(
-                convert.page_token(rows[-1].seq) if len(rows) == limit else ""
-            ),
+            next_page_token=paging.next_by_seq(rows, limit),
         )
 
     async def CancelExecutions(

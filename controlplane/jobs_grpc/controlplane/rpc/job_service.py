@@ -28,10 +28,10 @@ from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import job_pb2
 from jobs_grpc.v1 import job_service_pb2 as pb
 from jobs_grpc.v1.job_service_pb2_grpc import JobServiceServicer
-from jobs_grpc.wire.channel import DEFAULT_PAGE, MAX_DOCUMENTS, MAX_PAGE
+from jobs_grpc.wire.channel import MAX_DOCUMENTS
 from jobs_grpc.wire.time import timestamp
 
-from . import convert, pause_message
+from . import convert, paging, pause_message
 from .plan_message import job_plan
 
 Context = ServicerContext[Any, Any]
@@ -42,11 +42,6 @@ MOST_PLANNED: Final = 200
 MOST_PLANNED_IN_ALL: Final = 50_000
 # Runs that an expected duration is taken from.
 MEASURED: Final = 20
-
-
-def page_size(asked: int) -> int:
-    """Return how many entries a page has: what was asked for, within bounds."""
-    return min(asked, MAX_PAGE) if asked > 0 else DEFAULT_PAGE
 
 
 def read_document(text: str, *, origin: str, namespace: str) -> JobDocument:
@@ -167,10 +162,8 @@ class JobService(JobServiceServicer):
     async def ListJobs(
         self, request: pb.ListJobsRequest, context: Context
     ) -> pb.ListJobsResponse:
-        limit = page_size(request.page_size)
-        after = ("", "")
-        if request.page_token:
-            after = _start(request.page_token)
+        limit = paging.page_size(request.page_size)
+        after = paging.start(request.page_token, str, str) or ("", "")
         found: list[job_pb2.Job] = []
         while len(found) < limit:
             records = await self._store.jobs(
@@ -190,11 +183,11 @@ class JobService(JobServiceServicer):
                 return pb.ListJobsResponse(
                     jobs=found,
                     next_page_token=(
-                        convert.page_token(*after) if len(found) == limit else ""
+                        paging.page_token(*after) if len(found) == limit else ""
                     ),
                 )
         return pb.ListJobsResponse(
-            jobs=found, next_page_token=convert.page_token(*after)
+            jobs=found, next_page_token=paging.page_token(*after)
         )
 
     async def DeleteJob(
@@ -261,18 +254,6 @@ def _spec_of(record: JobRecord) -> JobSpec | None:
         return spec_of(document_from_json(record.job.document_json))
     except ValueError:
         return None
-
-
-def _start(token: str) -> tuple[str, str]:
-    try:
-        workspace, name = convert.page_start(token)
-    except ValueError:
-        raise InvalidError(
-            "the page token is not one of this server",
-            hint="begin the listing again without it",
-            field="page_token",
-        ) from None
-    return str(workspace), str(name)
 
 
 def _result(applied: Applied) -> pb.ApplyJobsResponse.Result:

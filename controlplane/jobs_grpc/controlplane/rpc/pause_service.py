@@ -16,9 +16,8 @@ from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import pause_service_pb2 as pb
 from jobs_grpc.v1.pause_service_pb2_grpc import PauseServiceServicer
 
-from . import convert, pause_message
+from . import convert, paging, pause_message
 from .interceptor import principal
-from .job_service import page_size
 
 Context = ServicerContext[Any, Any]
 LONGEST_NOTE: Final = 1_000
@@ -71,17 +70,17 @@ class PauseService(PauseServiceServicer):
     async def ListPauses(
         self, request: pb.ListPausesRequest, context: Context
     ) -> pb.ListPausesResponse:
-        limit = page_size(request.page_size)
+        limit = paging.page_size(request.page_size)
         rows = await self._store.pauses(
             PauseFilter(
                 namespace=convert.namespace_of(request.namespace),
                 with_ended=request.with_ended,
-                before=_before(request.page_token),
+                before=paging.start(request.page_token, int, str),
             ),
             limit,
         )
         last = rows[-1] if len(rows) == limit else None
-        token = convert.page_token(last.since, last.pause_id) if last else ""
+        token = paging.page_token(last.since, last.pause_id) if last else ""
         return pb.ListPausesResponse(
             pauses=map(pause_message.pause, rows), next_page_token=token
         )
@@ -95,17 +94,3 @@ class PauseService(PauseServiceServicer):
         if lasting is not None:
             return self._clock.now() + lasting
         return convert.instant(request, "until")
-
-
-def _before(token: str) -> tuple[int, str] | None:
-    if not token:
-        return None
-    try:
-        since, pause_id = convert.page_start(token)
-        return int(since), str(pause_id)
-    except (ValueError, TypeError):
-        raise InvalidError(
-            "the page token is not one of this server",
-            hint="begin the listing again without it",
-            field="page_token",
-        ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from grpc.aio import ServicerContext
@@ -12,7 +12,7 @@ from jobs_grpc.controlplane.core.schedules.schedule_objects import (
     find_schedule,
     require_api_owned,
 )
-from jobs_grpc.controlplane.core.state.errors import InvalidError, RevisionMismatchError
+from jobs_grpc.controlplane.core.state.errors import InvalidError
 from jobs_grpc.controlplane.core.state.inputs import (
     DeleteSchedule,
     Input,
@@ -29,12 +29,10 @@ from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.v1 import schedule_service_pb2 as pb
 from jobs_grpc.v1.schedule_service_pb2_grpc import ScheduleServiceServicer
 
-from . import convert
-from .job_service import page_size
+from . import convert, paging
+from .retrying import submitted
 
 Context = ServicerContext[Any, Any]
-# How often a change is computed anew when somebody else was faster.
-_TRIES: Final = 10
 _LONGEST_REASON: Final = 500
 
 
@@ -51,7 +49,7 @@ class ScheduleObjectCalls(ScheduleServiceServicer):
     ) -> pb.CreateScheduleResponse:
         entry = read_entry(request.entry_json, field="entry_json")
 
-        def create() -> Input:
+        async def create() -> Input:
             job = self._job(convert.key_of(request.job))
             spec, text = made(
                 document_from_json(job.spec.document_json), request.name, entry
@@ -71,9 +69,10 @@ class ScheduleObjectCalls(ScheduleServiceServicer):
     async def ListSchedules(
         self, request: pb.ListSchedulesRequest, context: Context
     ) -> pb.ListSchedulesResponse:
-        limit = page_size(request.page_size)
+        limit = paging.page_size(request.page_size)
         namespace = convert.namespace_of(request.namespace)
-        workspace, name, seen = _start(request.page_token)
+        begin = paging.start(request.page_token, str, str, int)
+        workspace, name, seen = begin or ("", "", 0)
         found: list[tuple[JobKey, int, Schedule]] = []
         if request.job:
             key = (namespace, request.workspace or STANDALONE, request.job)
@@ -99,7 +98,7 @@ class ScheduleObjectCalls(ScheduleServiceServicer):
         token = ""
         if len(found) > limit:
             (_, *last), number, _ = found[limit - 1]
-            token = convert.page_token(*last, number)
+            token = paging.page_token(*last, number)
         return pb.ListSchedulesResponse(
             schedules=[self._message(one) for _, _, one in found[:limit]],
             next_page_token=token,
@@ -110,7 +109,7 @@ class ScheduleObjectCalls(ScheduleServiceServicer):
     ) -> pb.UpdateScheduleResponse:
         patch = read_entry(request.patch_json, field="patch_json")
 
-        def update() -> Input:
+        async def update() -> Input:
             job = self._job(convert.key_of(request.schedule.job))
             known = find_schedule(job, request.schedule.schedule)
             require_api_owned(known)
@@ -148,19 +147,12 @@ class ScheduleObjectCalls(ScheduleServiceServicer):
         key = convert.key_of(request.schedule.job)
         name = request.schedule.schedule
         switch = SetScheduleEnabled(key, name, request.enabled, request.reason, until)
-        schedule = await self._submit(lambda: switch)
+        schedule = await self._leader.submit(switch)
+        assert isinstance(schedule, Schedule)
         return pb.SetScheduleEnabledResponse(schedule=self._message(schedule))
 
-    async def _submit(self, make: Callable[[], Input]) -> Schedule:
-        """Make a change from what stands, and again if that is outdated by then."""
-        for attempt in range(1, _TRIES + 1):
-            try:
-                answer = await self._leader.submit(make())
-            except RevisionMismatchError:
-                if attempt == _TRIES:
-                    raise
-            else:
-                break
+    async def _submit(self, make: Callable[[], Awaitable[Input]]) -> Schedule:
+        answer = await submitted(self._leader, make)
         assert isinstance(answer, Schedule)
         return answer
 
@@ -176,17 +168,3 @@ def _of_job(job: Job) -> list[tuple[JobKey, int, Schedule]]:
         (job.spec.key, number, one)
         for number, one in enumerate(job.schedules.values(), 1)
     ]
-
-
-def _start(token: str) -> tuple[str, str, int]:
-    if not token:
-        return "", "", 0
-    try:
-        workspace, name, seen = convert.page_start(token)
-        return str(workspace), str(name), int(seen)
-    except (ValueError, TypeError):
-        raise InvalidError(
-            "the page token is not one of this server",
-            hint="begin the listing again without it",
-            field="page_token",
-        ) from None

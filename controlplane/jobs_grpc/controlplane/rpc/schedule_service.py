@@ -14,9 +14,8 @@ from jobs_grpc.controlplane.core.state.errors import InvalidError
 from jobs_grpc.controlplane.storage.store import DecisionFilter
 from jobs_grpc.v1 import schedule_service_pb2 as pb
 
-from . import convert, due_time_message
+from . import convert, due_time_message, paging
 from .backfill_calls import BackfillCalls
-from .job_service import page_size
 from .schedule_objects import ScheduleObjectCalls
 
 _DUE_TIMES: Final = 10
@@ -29,8 +28,8 @@ class ScheduleService(ScheduleObjectCalls, BackfillCalls):
     async def ListDecisions(
         self, request: pb.ListDecisionsRequest, context: ServicerContext[Any, Any]
     ) -> pb.ListDecisionsResponse:
-        limit = page_size(request.page_size)
-        before = _before(request.page_token)
+        limit = paging.page_size(request.page_size)
+        before = paging.start(request.page_token, int, str)
         rows = await self._store.decisions(
             DecisionFilter(
                 namespace=convert.namespace_of(request.namespace),
@@ -47,7 +46,7 @@ class ScheduleService(ScheduleObjectCalls, BackfillCalls):
         return pb.ListDecisionsResponse(
             decisions=[convert.decision(row) for row in rows],
             next_page_token=(
-                convert.page_token(last.due_at, last.schedule_id) if last else ""
+                paging.page_token(last.due_at, last.schedule_id) if last else ""
             ),
         )
 
@@ -112,17 +111,3 @@ def _reason(value: pb.SkipReason.ValueType) -> str:
         return pb.SkipReason.Name(value).removeprefix("SKIP_REASON_").lower()
     except ValueError:
         raise InvalidError(f"{value} is no reason", field="reasons") from None
-
-
-def _before(token: str) -> tuple[int, str] | None:
-    if not token:
-        return None
-    try:
-        due_at, schedule_id = convert.page_start(token)
-        return int(due_at), str(schedule_id)
-    except (ValueError, TypeError):
-        raise InvalidError(
-            "the page token is not one of this server",
-            hint="begin the listing again without it",
-            field="page_token",
-        ) from None

@@ -7,9 +7,9 @@ import json
 from jobs_grpc.controlplane.core.answers.tracing import Entry
 from jobs_grpc.controlplane.core.rows.story import AttemptRow, DeadLetterRow, LinkRow
 from jobs_grpc.v1 import dead_letter_service_pb2, execution_pb2, execution_service_pb2
-from jobs_grpc.wire.time import duration, timestamp
+from jobs_grpc.wire.time import timestamp
 
-from .convert import receipt_from_json, state_from_word
+from .convert import put_ending, state_from_word
 
 
 def attempt(row: AttemptRow) -> execution_pb2.Attempt:
@@ -29,20 +29,7 @@ def attempt(row: AttemptRow) -> execution_pb2.Attempt:
         message.started_at.CopyFrom(timestamp(row.started_at))
     if row.finished_at:
         message.finished_at.CopyFrom(timestamp(row.finished_at))
-    if row.exit_code is not None:
-        message.exit_code = row.exit_code
-    if row.output_bytes is not None:
-        message.output_bytes = row.output_bytes
-    if row.cpu_user is not None:
-        message.usage.CopyFrom(
-            execution_pb2.Usage(
-                cpu_user=duration(row.cpu_user),
-                cpu_system=duration(row.cpu_system or 0),
-                peak_memory_bytes=row.peak_memory or 0,
-            )
-        )
-    if row.receipt_json:
-        message.receipt.CopyFrom(receipt_from_json(row.receipt_json))
+    put_ending(message, row)
     return message
 
 
