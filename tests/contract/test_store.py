@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -999,23 +998,28 @@ async def test_history_is_not_loaded(store: Store, term: int) -> None:
     assert [row.seq for row in state.executions] == [1, 2, 7]
 
 
-async def test_an_execution_that_was_lost_lately_is_loaded(
+async def test_an_execution_is_loaded_if_it_was_lost_since_the_instant_asked_for(
     store: Store, term: int
 ) -> None:
-    lately = time.time_ns() // 1_000 - HOUR
     await store.commit(
         term,
         Changes(
-            created=(created_row(1), created_row(2)),
-            moved=(moved_row(1), moved_row(2)),
+            revisions=tuple(RevisionRow(1, n, str(n), NOON) for n in (1, 2, 3)),
+            created=tuple(created_row(n, revision=n) for n in (1, 2, 3)),
+            moved=(moved_row(1), moved_row(2), moved_row(3)),
             ended=(
-                ended_row(1, state="lost", finished_at=lately),
-                ended_row(2, finished_at=lately),
+                ended_row(1, state="lost", finished_at=NOON),
+                ended_row(2, finished_at=NOON + HOUR),
+                ended_row(3, state="lost", finished_at=NOON - 1),
             ),
         ),
     )
-    (row,) = (await store.load_active()).executions
+    state = await store.load_active(lost_since=NOON)
+    (row,) = state.executions
     assert (row.seq, row.state, row.fence) == (1, "lost", 100)
+    assert state.documents == {(1, 1): "1"}
+    everything = await store.load_active()
+    assert sorted(row.seq for row in everything.executions) == [1, 3]
 
 
 async def test_the_retries_of_what_is_not_final_are_loaded_as_last_written(
@@ -1040,7 +1044,6 @@ async def test_the_retries_of_what_is_not_final_are_loaded_as_last_written(
 async def test_the_documents_of_all_active_executions_are_loaded(
     store: Store, term: int
 ) -> None:
-    lately = time.time_ns() // 1_000
     await store.commit(
         term,
         Changes(
@@ -1052,7 +1055,7 @@ async def test_the_documents_of_all_active_executions_are_loaded(
             created=tuple(created_row(n, revision=n) for n in (1, 2, 3)),
             ended=(
                 ended_row(1),
-                ended_row(3, state="lost", finished_at=lately),
+                ended_row(3, state="lost", finished_at=NOON),
             ),
         ),
     )

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 from jobs_grpc.controlplane.core.core import Core
+from jobs_grpc.controlplane.core.fleet.sessions import LOST_KEPT
 from jobs_grpc.controlplane.core.rows.changes import ActiveState
 from jobs_grpc.controlplane.core.state.draft import Step
 from jobs_grpc.controlplane.core.state.effects import (
@@ -215,7 +216,7 @@ class Reign:
         except StoreError:
             self._after(self._random.randint(0, 2 * SECOND), self._begin_term)
             return
-        state = finish(self._store.load_active())
+        state = finish(self._store.load_active(lost_since=now - LOST_KEPT))
         core = self._strategies.build_core(state, term=term, now=self.clock.now())
         self._kernel.tell(self.name, "term", term)
         self.core = core

@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 from jobs_grpc.controlplane.core.core import Core
+from jobs_grpc.controlplane.core.fleet.sessions import LOST_KEPT
 from jobs_grpc.controlplane.core.rows.changes import DecisionRow, ExecutionRow
 from jobs_grpc.controlplane.core.rows.story import AttemptRow
 from jobs_grpc.controlplane.core.state.draft import Step
@@ -78,7 +79,7 @@ class Stage:
 
     def _begin(self) -> Core:
         term = finish(self.store.acquire_term(holder="h", address="a", now=self.now))
-        state = finish(self.store.load_active())
+        state = finish(self.store.load_active(lost_since=self.now - LOST_KEPT))
         return build_core(state, term=term, now=self.now)
 
     def restart(self, *, after: float = 0) -> Step:

@@ -1,8 +1,9 @@
 """Time is handed in, never taken.
 
 Instants are integer microseconds since the Unix epoch, UTC (the unit of the journal);
-waiting and durations use seconds of the monotonic clock. `SystemClock` is the only place
-of the product that reads either; tests hand in a clock of their own.
+waiting and durations use seconds of the monotonic clock. What decides by time is handed a
+`SystemClock` by its program, and a clock of their own by tests. Only the keeper, which
+knows no other package, and the stamps of log lines read the clocks of the host themselves.
 """
 
 from __future__ import annotations

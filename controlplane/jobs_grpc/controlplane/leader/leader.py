@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from jobs_grpc.controlplane.core.core import Core
-from jobs_grpc.controlplane.core.fleet.sessions import SESSION_TTL
+from jobs_grpc.controlplane.core.fleet.sessions import LOST_KEPT, SESSION_TTL
 from jobs_grpc.controlplane.core.state.draft import Step
 from jobs_grpc.controlplane.core.state.effects import ExecutionFinished, Fact
 from jobs_grpc.controlplane.core.state.inputs import Input
@@ -199,7 +199,7 @@ class Leader:
         with table_memory.loading():
             core = build_core(
                 # Not kept in a name: it is as large as the core, and the term is long.
-                await self._store.load_active(),
+                await self._store.load_active(lost_since=now - LOST_KEPT),
                 term=term,
                 now=self._clock.now(),
                 tzdata=tzdata_version(),

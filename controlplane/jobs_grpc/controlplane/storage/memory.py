@@ -92,11 +92,12 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
         del now
         self._check_term(term)
 
-    async def load_active(self) -> ActiveState:
+    async def load_active(self, *, lost_since: int = 0) -> ActiveState:
         active = [
             row
             for row in self._executions.values()
-            if row.finished_at is None or row.state == "lost"
+            if row.finished_at is None
+            or (row.state == "lost" and row.finished_at >= lost_since)
         ]
         backfills = self._backfills.unfinished()
         wanted = {(row.job_id, row.revision) for row in active}

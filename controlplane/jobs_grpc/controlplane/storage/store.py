@@ -146,9 +146,11 @@ class Store(Protocol):
         """
         ...
 
-    async def load_active(self) -> ActiveState:
+    async def load_active(self, *, lost_since: int = 0) -> ActiveState:
         """Return all that is not history.
 
+        Of executions that were lost it is those since `lost_since`: a late result of
+        them still counts.
         The cursor of a schedule is never behind a decision of that schedule.
         """
         ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -55,8 +54,6 @@ from .reader import Reader
 from .writer import Writer
 
 _FAR: Final = 2**62
-# As long as a late result is believed; the core judges exactly.
-_LOST_KEPT: Final = 86_400_000_000
 # The first release without the WAL reset bug; the one writer works around it.
 _SOUND_WAL: Final = (3, 51, 3)
 
@@ -101,9 +98,8 @@ class SqliteStore:
     async def commit(self, term: int, changes: Changes) -> None:
         await self._writer.commit(term, changes)
 
-    async def load_active(self) -> ActiveState:
+    async def load_active(self, *, lost_since: int = 0) -> ActiveState:
         fetch = self._reader.fetch
-        lost_since = time.time_ns() // 1_000 - _LOST_KEPT
         documents = await fetch("active_documents", lost_since)
         return ActiveState(
             jobs=tuple(map(JobRow._make, await fetch("active_jobs"))),
