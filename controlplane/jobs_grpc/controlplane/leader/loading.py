@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 from jobs_grpc.controlplane.core.core import Core
 from jobs_grpc.controlplane.core.fleet.session_time import KEY as SESSION_TIME_KEY
@@ -33,6 +34,9 @@ from .specs import schedule_of, spec_from_json
 
 log = logging.getLogger(__name__)
 
+# What documents mean, by job and revision; those of older revisions join when needed.
+Specs: TypeAlias = dict[tuple[int, int], JobSpec]
+
 
 def build_core(
     state: ActiveState,
@@ -54,24 +58,28 @@ def build_core(
         promised_ttl=meta.get(SESSION_TIME_KEY, ""),
     )
     core.zones = Zones(meta.get(ZONES_KEY, ""), tzdata)
-    counts = dict(state.counts)
     for queue in state.queues:
         known = core.waiting.queues.get(queue.name)
         if known is not None:
             known.completed, known.failed = queue.completed, queue.failed
-    cursors: dict[int, dict[str, int]] = defaultdict(dict)
-    instants: dict[int, int] = {}
-    for schedule in state.schedules:
-        # Most were decided at few instants: one number serves all that share it.
-        cursor = instants.setdefault(schedule.cursor, schedule.cursor)
-        cursors[schedule.job_id][schedule.schedule_id] = cursor
+    specs = _restore_jobs(core, state, now)
+    _restore_orders_and_gates(core, state)
+    _restore_executions(core, state, specs, now)
+    _restore_backfills(core, state, specs)
+    return core
+
+
+def _restore_jobs(core: Core, state: ActiveState, now: int) -> Specs:
+    """Restore jobs with their schedules; return what their documents mean."""
+    counts = dict(state.counts)
+    cursors = _cursors(state)
     objects: dict[int, list[ScheduleObjectRow]] = defaultdict(list)
     for row_of_object in state.schedule_objects:
         objects[row_of_object.job_id].append(row_of_object)
     statistics = {row.job_id: row for row in state.statistics}
     streaks = {row.job_id: row.failures for row in state.failure_streaks}
     joins = {row.job_id: json.loads(row.arrived_json) for row in state.joins}
-    specs: dict[tuple[int, int], JobSpec] = {}
+    specs: Specs = {}
     for row in state.jobs:
         try:
             spec = spec_from_json(row.document_json)
@@ -85,32 +93,47 @@ def build_core(
         job.failures_in_a_row = streaks.get(row.job_id, 0)
         job.arrived = joins.get(row.job_id)
         made = _objects(objects.get(row.job_id, ()), spec)
-        core.restore_job(job, cursors[row.job_id], now, made, counts)
-    holds = {row.seq: Hold(row.reason, row.subject, row.since) for row in state.holds}
-    retries = {row.execution_seq: RetryState(*row[1:]) for row in state.retries}
+        core.restore_job(job, cursors.get(row.job_id, {}), now, made, counts)
+    return specs
+
+
+def _cursors(state: ActiveState) -> Mapping[int, Mapping[str, int]]:
+    """Return the cursors of the schedules of each job that has any."""
+    cursors: dict[int, dict[str, int]] = defaultdict(dict)
+    instants: dict[int, int] = {}
+    for schedule in state.schedules:
+        # Most were decided at few instants: one number serves all that share it.
+        cursor = instants.setdefault(schedule.cursor, schedule.cursor)
+        cursors[schedule.job_id][schedule.schedule_id] = cursor
+    return cursors
+
+
+def _restore_orders_and_gates(core: Core, state: ActiveState) -> None:
+    """Restore what keeps executions from a slot, which is asked as they come back."""
     for pause in state.pauses:
         core.restore_pause(pause_of(pause))
     for order in state.orders:
         core.restore_order(order)
     for breaker in state.breakers:
         core.restore_breaker(breaker)
-    for one in state.executions:
+
+
+def _restore_executions(core: Core, state: ActiveState, specs: Specs, now: int) -> None:
+    holds = {row.seq: Hold(row.reason, row.subject, row.since) for row in state.holds}
+    retries = {row.execution_seq: RetryState(*row[1:]) for row in state.retries}
+    for row in state.executions:
         try:
-            spec = _spec_of(one, specs, state.documents)
+            spec = _spec_of(row, specs, state.documents)
         except (ValueError, KeyError):
-            log.exception("execution %s cannot be read", one.id)
+            log.exception("execution %s cannot be read", row.id)
             continue
-        execution = _execution(one, spec)
-        execution.hold = holds.get(one.seq)
-        execution.retry = retries.get(one.seq)
+        execution = _execution(row, spec)
+        execution.hold = holds.get(row.seq)
+        execution.retry = retries.get(row.seq)
         core.restore_execution(execution, now)
-    _restore_backfills(core, state, specs)
-    return core
 
 
-def _restore_backfills(
-    core: Core, state: ActiveState, specs: dict[tuple[int, int], JobSpec]
-) -> None:
+def _restore_backfills(core: Core, state: ActiveState, specs: Specs) -> None:
     for backfill, started in state.backfills:
         pinned = (backfill.job_id, backfill.revision)
         try:
@@ -144,7 +167,7 @@ def _objects(
 
 def _spec_of(
     row: ExecutionRow,
-    specs: dict[tuple[int, int], JobSpec],
+    specs: Specs,
     documents: dict[tuple[int, int], str],
 ) -> JobSpec:
     if row.document_json is not None:
