@@ -309,12 +309,14 @@ def test_a_cancel_of_a_job_ends_all_its_executions_and_no_others(
 
 def test_nothing_to_cancel_is_said(stage: Stage) -> None:
     stage.apply()
-    with pytest.raises(NotRunningError, match="is not running"):
+    with pytest.raises(NotRunningError, match="is not running") as refused:
         stage.ask(cancel_job())
+    assert "execution list --job backup" in refused.value.hint
     (id_,) = stage.submit()
     stage.ask(cancel(id_))
-    with pytest.raises(NotRunningError, match="has ended"):
+    with pytest.raises(NotRunningError, match="has ended") as refused:
         stage.ask(cancel(id_))
+    assert f"execution get {id_}" in refused.value.hint
     with pytest.raises(JobNotFoundError):
         stage.ask(cancel_job("nobody"))
 

@@ -333,16 +333,21 @@ class Core:
             job = self._definitions.require(request.job)
             found = tuple(job.active.values())
             if not found:
-                raise NotRunningError(f"job {job_name(request.job)} is not running")
+                raise NotRunningError(
+                    f"job {job_name(request.job)} is not running",
+                    hint=f"`jobs-grpc execution list --job {job.spec.name}` shows its runs",
+                )
         else:
             execution = self.live.executions.get(request.execution_id)
             if execution is None:
                 raise NotRunningError(
-                    f"execution {request.execution_id} is not running: it has ended"
+                    f"execution {request.execution_id} is not running: it has ended",
+                    hint=f"`jobs-grpc execution get {request.execution_id}` shows how",
                 )
             if execution.spec.namespace != request.namespace:
                 raise ExecutionNotFoundError(
-                    f"execution {request.execution_id} not found"
+                    f"execution {request.execution_id} not found",
+                    hint="`jobs-grpc execution list` shows the executions",
                 )
             found = (execution,)
         for execution in found:

@@ -170,7 +170,10 @@ class BackfillCalls(ScheduleServiceServicer):
     ) -> BackfillRow:
         row = await self._row(convert.namespace_of(namespace), prefix)
         if row.state in OVER:
-            raise NotRunningError(f"backfill {row.id} is {row.state}")
+            raise NotRunningError(
+                f"backfill {row.id} is {row.state}",
+                hint=f"`jobs-grpc backfill get {row.id}` shows what became of it",
+            )
         verb = {
             BackfillState.PAUSED: "paused by",
             BackfillState.RUNNING: "",

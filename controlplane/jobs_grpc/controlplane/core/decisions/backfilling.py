@@ -145,7 +145,10 @@ class Backfills:
         if request.state is BackfillState.CANCELLING:
             self._cancel(draft, backfill, request.reason)
         elif backfill.state is BackfillState.CANCELLING:
-            raise NotRunningError(f"backfill {backfill.id} is being cancelled")
+            raise NotRunningError(
+                f"backfill {backfill.id} is being cancelled",
+                hint="`jobs-grpc backfill create` begins another",
+            )
         elif backfill.state is not request.state:
             backfill.state = request.state
             backfill.reason = request.reason
