@@ -229,7 +229,7 @@ def test_that_it_waited_for_a_key_is_part_of_its_story(stage: Stage) -> None:
     assert waited == {
         "kind": "waited",
         "at": stage.now,
-        "reason": "the concurrency of job ad-hoc",
+        "reason": "for the concurrency of job ad-hoc",
         "from": began,
         "until": stage.now,
     }

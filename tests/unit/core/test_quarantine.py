@@ -98,10 +98,11 @@ def test_an_execution_with_retries_left_ends_lost(stage: Stage) -> None:
     for _ in range(3):
         assert stage.row(id_).state in {"pending", "running"}
         (fence,) = session.leases
-        stage.end(session, fence, Move.LOSE, error="gone")
+        receipt = '{"signals": ["KILL"]}'
+        stage.end(session, fence, Move.LOSE, error="gone", receipt_json=receipt)
         stage.wait(2)
     row = stage.row(id_)
-    assert row.state == "lost"
+    assert (row.state, row.receipt_json) == ("lost", receipt)
     assert row.error == "its end is not known: gone; its job is quarantined"
     assert len(stage.leases()) == 3
     assert letters(stage) == [(id_, "quarantined")]
@@ -133,7 +134,7 @@ def test_what_waits_is_kept_back_until_the_job_is_resumed(stage: Stage) -> None:
     stage.end(session, next(iter(session.leases)))
     assert leased(session) == [after]
     (waited,) = stage.story(before, "waited")
-    assert waited["reason"] == 'the quarantine of job "backup"'
+    assert waited["reason"] == 'for the quarantine of job "backup"'
 
 
 def test_what_is_to_be_tried_again_is_kept_back_too(stage: Stage) -> None:

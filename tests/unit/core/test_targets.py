@@ -29,6 +29,12 @@ def test_a_due_time_that_nobody_could_serve_is_skipped(stage: Stage) -> None:
     assert stage.rows() == []
 
 
+def test_where_no_worker_ever_was_none_is_waited_for(stage: Stage) -> None:
+    stage.apply(**SKIPS)
+    stage.wait(60)
+    assert reasons(stage) == ["no_target"]
+
+
 def test_without_it_the_execution_waits_for_a_worker(stage: Stage) -> None:
     stage.apply(**{**SKIPS, "targets": {"selector": {"role": "db"}}})
     stage.wait(60)
@@ -57,6 +63,8 @@ def test_a_worker_that_is_busy_or_away_for_a_moment_is_a_worker(stage: Stage) ->
 
 
 def test_a_new_leader_gives_the_workers_time_to_come_back(stage: Stage) -> None:
+    # One has been there, some time.
+    stage.connect("web", labels={"role": "web"})
     stage.apply(**{**SKIPS, "schedule": "every 10s"})
     stage.restart(after=11)
     assert stage.decisions()[-1].due_at == NOON + 10 * SECOND

@@ -107,9 +107,13 @@ def test_what_may_run_twice_waits_again_when_the_drain_ends_it(stage: Stage) -> 
         CancelWanted(session.id, fence, "worker w1 was drained")
     ]
     assert stage.row(id_).state == "running"
-    stage.end(session, fence, Move.CANCEL)
+    receipt = '{"signals": []}'
+    stage.end(session, fence, Move.CANCEL, signal="TERM", receipt_json=receipt)
     row = stage.row(id_)
     assert (row.state, row.phase) == ("pending", "none")
+    (attempt,) = stage.attempts(id_)
+    # How it was ended is kept, though it counts for nothing.
+    assert (attempt.signal, attempt.receipt_json) == ("TERM", receipt)
     assert stage.story(id_, "drained") == [
         {"kind": "drained", "at": stage.now, "worker": "w1"}
     ]

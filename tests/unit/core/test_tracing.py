@@ -108,6 +108,7 @@ def test_a_worker_that_was_frozen_and_came_back(stage: Stage) -> None:
             "released",
             "attempt 1 taken back, to be given again: worker w1 is gone (silence)",
         ),
+        ("waited", "waited 24s because no worker is connected"),
         ("leased", f"attempt 2 leased to w2 (fence {fresh})"),
         ("started", "attempt 2 started on w2"),
         ("ended", "attempt 2 succeeded, exit code 0"),
@@ -181,4 +182,17 @@ def test_what_never_ran_has_a_story_too(stage: Stage) -> None:
         "created",
         "cancel_asked",
         "outcome",
+    ]
+
+
+def test_a_long_wait_for_a_slot_is_told_from_the_start(stage: Stage) -> None:
+    _, id_ = stage.submit_ad_hoc(2)
+    session = stage.connect(slots=1)
+    stage.live_through(20)
+    (fence,) = session.leases
+    stage.end(session, fence)
+    (fence,) = session.leases
+    stage.start(session, fence)
+    assert [text for kind, text in told(stage, id_) if kind == "waited"] == [
+        "waited 20s for a free slot"
     ]

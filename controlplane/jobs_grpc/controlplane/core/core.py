@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from jobs_grpc.controlplane.core.answers.delays import Delays
 from jobs_grpc.controlplane.core.answers.explaining import Explainer, Explanation
 from jobs_grpc.controlplane.core.decisions.backfilling import Backfills
 from jobs_grpc.controlplane.core.decisions.deciding import Decider
@@ -129,6 +130,7 @@ class Core:
         self._explainer = Explainer(
             self.live, self.waiting, self._executions.holds, self.pauses
         )
+        self._delays = Delays(self.waiting, self._explainer)
         self._breakers = self.waiting.limits.breakers
         self._tending = Tending(self.live, self._executions)
         self._is_new = True
@@ -170,7 +172,7 @@ class Core:
         self.waiting.limits.now = now
         self._pausing.expire(draft)
         if self._is_new:
-            self._targets.begin(now + self._fleet.time.promised)
+            self._targets.begin(now + self._fleet.time.owed)
             self._decider.recover(draft)
             for job in self.live.jobs.values():
                 for schedule in job.schedules.values():
@@ -186,6 +188,8 @@ class Core:
         self._executions.deadlines.advance(draft)
         self._executions.give_up_cancelling(draft)
         self._fleet.watch(draft)
+        # Before the inputs: they may end what kept the lines waiting.
+        self._delays.look(now)
         for one in inputs:
             try:
                 draft.replies.append(self._take[type(one)](draft, one))

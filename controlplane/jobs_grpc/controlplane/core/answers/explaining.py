@@ -89,6 +89,10 @@ class Explainer:
             waiting=of,
         )
 
+    def why_waiting(self, execution: Execution) -> Reason:
+        """Return what keeps an execution that stands in a waiting line."""
+        return self._waits(execution)[0][0]
+
     def _held(self, execution: Execution) -> Reason:
         hold = execution.hold
         assert hold is not None

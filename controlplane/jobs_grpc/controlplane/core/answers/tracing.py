@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from jobs_grpc.controlplane.core.rows.changes import DecisionRow, ExecutionRow
 from jobs_grpc.controlplane.core.rows.story import AttemptRow, EventRow, LinkRow
@@ -19,6 +19,9 @@ from jobs_grpc.controlplane.core.state.story import Event
 from jobs_grpc.schedule import format_instant
 
 from .telling import length
+
+# Shorter waits for a slot are not worth a line, in microseconds.
+_WORTH_TELLING: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ def trace(
     for attempt in attempts_of(row, attempts):
         found += _attempt(attempt, is_told=attempt.attempt in leased)
     found += [_event(one, detail) for one, detail in told]
+    found += _slot_wait(row, attempts, told)
     if row.state in FINAL:
         found.append(_outcome(row))
     found = _in_order(found)
@@ -90,6 +94,29 @@ def trace(
         if link.seq != row.seq and link.kind != "fallback"
     ]
     return found
+
+
+def _slot_wait(
+    row: ExecutionRow,
+    attempts: Sequence[AttemptRow],
+    told: Sequence[tuple[EventRow, dict[str, Any]]],
+) -> Iterator[Entry]:
+    """Tell how long it waited before its first start, beyond what events tell.
+
+    That is the wait for a slot, of which there is no event: most executions have one.
+    """
+    first = attempts[0].started_at if attempts else row.started_at
+    if first is None:
+        return
+    waited = first - max(row.created_at, row.scheduled_for)
+    waited -= sum(
+        min(detail["until"], first) - detail["from"]
+        for one, detail in told
+        if one.kind == Event.WAITED.value and detail["from"] < first
+    )
+    if waited >= _WORTH_TELLING:
+        text = f"waited {length(waited)} for a free slot"
+        yield Entry(at=first, kind="waited", text=text)
 
 
 _KINDS = {"retry": "run again", "requeue": "taken from the dead letters and run again"}
@@ -228,7 +255,7 @@ def _words(kind: str, detail: dict[str, Any]) -> str:
                 f" from {detail['worker']} refused"
             )
         case Event.WAITED:
-            return f"waited {length(detail['until'] - detail['from'])} for {reason}"
+            return f"waited {length(detail['until'] - detail['from'])} {reason}"
         case Event.TIMED_OUT:
             return f"limit reached ({detail['which']})" + (
                 f": {reason}" if reason else ""

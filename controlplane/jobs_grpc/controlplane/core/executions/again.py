@@ -91,12 +91,15 @@ class Again:
         reason: str,
         *,
         may_have_begun: bool,
+        was_refused: bool = False,
         result: Result | None = None,
     ) -> bool:
         """Take the lease back and let the execution wait again.
 
-        Only where the attempt never began, or where it may run twice. Returns False, and
-        changes nothing, if it has been lost too often to be given once more.
+        Only where the attempt never began, or where it may run twice. `result` is what
+        its worker told of the attempt, if anything. Who refuses to begin again and again
+        is asked less and less often. Returns False, and changes nothing, if it has been
+        lost too often to be given once more.
         """
         state = execution.retry or RetryState()
         if may_have_begun:
@@ -104,7 +107,7 @@ class Again:
                 return False
             state.losses += 1
             pause = pause_after(state.losses)
-        elif result is not None:
+        elif was_refused:
             state.refusals += 1
             pause = pause_after(state.refusals)
         else:

@@ -160,15 +160,15 @@ class Executions:
                 session.id, execution, work, execution.fence, execution.attempt
             )
         )
-        if execution.parked is not None:
-            for reason, since in execution.parked.items():
+        if execution.waited_for is not None:
+            for reason, since in execution.waited_for.items():
                 draft.note_event(
                     execution,
                     Event.WAITED,
                     reason=reason,
                     **{"from": since, "until": draft.now},
                 )
-            execution.parked = None
+            execution.waited_for = None
         if execution.attempt > 1:
             draft.note_event(
                 execution,
@@ -213,11 +213,18 @@ class Executions:
         if is_given_back and waits_on and self.is_drained(execution.worker_id):
             # Not by its own fault, so it counts for nothing.
             reason = f"worker {execution.worker} was drained"
-            self._again.release(draft, execution, reason, may_have_begun=False)
+            self._again.release(
+                draft, execution, reason, may_have_begun=False, result=result
+            )
         elif result.never_began and waits_on:
             reason = "the worker did not begin it"
             self._again.release(
-                draft, execution, reason, may_have_begun=False, result=result
+                draft,
+                execution,
+                reason,
+                may_have_begun=False,
+                was_refused=True,
+                result=result,
             )
         elif result.move is not Move.LOSE:
             told = explained(execution, result)
@@ -324,13 +331,21 @@ class Executions:
     ) -> None:
         """Give an attempt that was lost to another worker, unless that is a habit."""
         if is_poison:
-            self._lose(draft, execution, f"{reason}; its job is quarantined")
+            self._lose(draft, execution, f"{reason}; its job is quarantined", result)
         elif not self._again.release(
             draft, execution, reason, may_have_begun=True, result=result
         ):
-            self._lose(draft, execution, f"{reason}; given up after {LOSSES} of these")
+            reason = f"{reason}; given up after {LOSSES} of these"
+            self._lose(draft, execution, reason, result)
 
-    def _lose(self, draft: Draft, execution: Execution, reason: str) -> None:
+    def _lose(
+        self,
+        draft: Draft,
+        execution: Execution,
+        reason: str,
+        told: Result | None = None,
+    ) -> None:
+        """End what nobody knows the end of; its worker may have `told` how it was killed."""
         draft.note_event(
             execution,
             Event.LOST,
@@ -341,12 +356,9 @@ class Executions:
         )
         execution.lost_at = draft.now
         self._live.lost[execution.fence] = execution
-        result = Result(
-            move=Move.LOSE,
-            finished_at=draft.now,
-            error=f"its end is not known: {reason}",
-        )
-        self._end(draft, execution, result)
+        result = told or Result(move=Move.LOSE, finished_at=draft.now)
+        error = f"its end is not known: {reason}"
+        self._end(draft, execution, result._replace(move=Move.LOSE, error=error))
 
     def _end(self, draft: Draft, execution: Execution, result: Result) -> None:
         was_lost = execution.state is State.LOST

@@ -39,6 +39,11 @@ class SessionTime:
         self._stored = _number(stored)
         self._begun: int | None = None
 
+    @property
+    def owed(self) -> int:
+        """How long workers of earlier terms may take to come back; 0 if there were none."""
+        return self._stored
+
     def grow(self, draft: Draft, sessions: int) -> None:
         """Make it long enough for so many sessions; within a term it never shrinks."""
         needed = sessions * BEATS * _SECOND // RATE

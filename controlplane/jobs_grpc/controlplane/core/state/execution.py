@@ -113,8 +113,9 @@ class Execution:
     hold: Hold | None = None
     # What it has to pass before it can be leased: see `gates`. Not stored; found anew.
     gates: tuple[Gate, ...] = ()
-    # The gates that it was parked at since it began to wait, and since when.
-    parked: dict[str, int] | None = None
+    # What it was seen to wait for or because of besides its turn, and since when; told
+    # in its story once it goes on.
+    waited_for: dict[str, int] | None = None
     # Its concurrency key, where that has a limit for each worker.
     scope: KeyName | None = None
     # Set once an attempt of it was followed by another.
@@ -141,6 +142,12 @@ class Execution:
         all live work.
         """
         return self.created_at if self.trigger == "backfill" else self.scheduled_for
+
+    def note_wait(self, what: str, since: int) -> None:
+        """Remember what keeps it waiting: `for …` or `because …`."""
+        if self.waited_for is None:
+            self.waited_for = {}
+        self.waited_for.setdefault(what, since)
 
     def move(self, move: Move) -> None:
         """Go to the state that the table gives, or raise `IllegalMoveError`."""

@@ -12,7 +12,7 @@ is written only where somebody may later ask why; `execution trace` puts them in
 | `retry_scheduled` | a failed attempt is tried again | attempt, reason, delay, due_at |
 | `cancel_asked` | its end was asked for while it ran or waited | reason |
 | `report_refused` | a report of a superseded attempt came in | fence, report, worker |
-| `waited` | something besides slots kept it waiting | reason, from, until |
+| `waited` | something besides full slots kept it waiting | reason (for … or because …), from, until |
 | `drained` | its worker was drained before it ended | worker |
 | `dead_lettered` | it failed for good and was put among the dead letters | reason |
 | `fallback_started` | its job's fallback was started | id |

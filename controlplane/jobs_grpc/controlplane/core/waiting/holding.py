@@ -41,6 +41,9 @@ class Holds:
 
     def let_go(self, draft: Draft, execution: Execution) -> None:
         """Let a held execution wait for a slot."""
+        hold = execution.hold
+        if hold is not None and draft.now > hold.since:
+            execution.note_wait(f"because it was held back ({hold.reason})", hold.since)
         self.drop(draft, execution)
         self._waiting.add(execution)
 

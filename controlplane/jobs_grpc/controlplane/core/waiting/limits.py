@@ -165,9 +165,7 @@ class Limits:
     def park(self, line: object, execution: Execution, gate: Gate) -> None:
         """Let an execution wait at a gate that is shut for it."""
         gate.park(line, execution)
-        if execution.parked is None:
-            execution.parked = {}
-        execution.parked.setdefault(gate.title, self.now)
+        execution.note_wait(f"for {gate.title}", self.now)
         for other in execution.gates:
             if other is not gate:
                 # It may have been the one that was let out there: the next may try.
