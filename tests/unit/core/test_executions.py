@@ -473,3 +473,22 @@ def test_a_cancelled_execution_is_no_failure_of_its_queue(stage: Stage) -> None:
     (id_,) = stage.submit_ad_hoc()
     stage.ask(cancel(id_))
     assert stage.queue() == (0, 0)
+
+
+def test_what_its_worker_ends_unasked_runs_again_only_if_it_may(stage: Stage) -> None:
+    session = stage.connect(slots=2)
+    twice, once = (
+        stage.submit_ad_hoc(1, idempotent=idempotent)[0] for idempotent in (True, False)
+    )
+    for fence in tuple(session.leases):
+        stage.start(session, fence)
+    stage.cut(session)
+    stage.connect("w2")
+    for fence in tuple(session.leases):
+        stage.end(session, fence, Move.CANCEL, error="the worker is stopping")
+    assert stage.row(once).state == "cancelled"
+    # It has cost the job nothing.
+    row = stage.row(twice)
+    assert (row.state, row.attempt) == ("pending", 2)
+    (released,) = stage.story(twice, "released")
+    assert released["reason"] == "worker w1 has ended it: the worker is stopping"

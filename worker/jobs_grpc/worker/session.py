@@ -126,6 +126,8 @@ class Session:
         The leader is told by a heartbeat that goes at once, before what is given back, so
         that it does not give the same again.
         """
+        if self._is_closing:
+            return
         self.closed = closed
         if closed:
             waiting, self._waiting = self._waiting, deque()
@@ -320,8 +322,12 @@ class Session:
                 self._release(attempt)
 
     def close(self) -> None:
-        """Begin nothing more. What has not begun is given back."""
-        self._is_closing = True
+        """Begin nothing more. What has not begun is given back.
+
+        The leader hears of it first, so that it gives nothing of it back to this worker.
+        """
+        self._is_closing, self.closed = True, CLOSING
+        self.outbox.stir()
         for attempt in tuple(self.registry.held.values()):
             if attempt.state in UNBEGUN:
                 self._end_unbegun(attempt, CLOSING)

@@ -207,12 +207,17 @@ class Executions:
             result = never_begun(execution, result)
         if waits_on:
             self._limits.breakers.judge(execution, result, draft.now)
-        is_given_back = result.never_began or (
-            result.move is Move.CANCEL and execution.may_run_twice
+        is_drained = self.is_drained(execution.worker_id)
+        # Ended by its worker, which stops or is drained: nobody has asked for its end.
+        is_given_back = (
+            is_drained
+            if result.never_began
+            else result.move is Move.CANCEL and execution.may_run_twice
         )
-        if is_given_back and waits_on and self.is_drained(execution.worker_id):
+        if is_given_back and waits_on:
             # Not by its own fault, so it counts for nothing.
-            reason = f"worker {execution.worker} was drained"
+            why = "was drained" if is_drained else f"has ended it: {result.error}"
+            reason = f"worker {execution.worker} {why}"
             self._again.release(
                 draft, execution, reason, may_have_begun=False, result=result
             )
