@@ -1041,6 +1041,22 @@ async def test_the_retries_of_what_is_not_final_are_loaded_as_last_written(
     assert (await store.load_active()).retries == (last,)
 
 
+async def test_the_earlier_fences_of_what_is_not_final_are_loaded_in_order(
+    store: Store, term: int
+) -> None:
+    created = tuple(created_row(seq) for seq in (1, 2, 3))
+    attempts = ((2, 104), (1, 103), (3, 102), (1, 101))
+    await store.commit(
+        term,
+        Changes(
+            created=created,
+            attempts=tuple(attempt_row(seq, fence) for seq, fence in attempts),
+        ),
+    )
+    await store.commit(term, Changes(ended=(ended_row(3),)))
+    assert (await store.load_active()).superseded == ((1, 101), (1, 103), (2, 104))
+
+
 async def test_the_documents_of_all_active_executions_are_loaded(
     store: Store, term: int
 ) -> None:

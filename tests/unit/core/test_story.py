@@ -137,7 +137,7 @@ def test_superseded_attempts_are_remembered_up_to_a_bound(
     execution = live.executions[id_]
     for fence in range(20_000):
         execution.fence = -fence
-        live.supersede(execution)
+        live.supersede(execution, execution.fence)
     assert len(live.superseded) == 10_000
     assert next(iter(live.superseded)) == -10_000
 

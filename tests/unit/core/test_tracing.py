@@ -120,6 +120,21 @@ def test_a_worker_that_was_frozen_and_came_back(stage: Stage) -> None:
     ]
 
 
+def test_the_old_fence_is_known_to_the_next_leader(stage: Stage) -> None:
+    frozen = stage.connect("w1")
+    (id_,) = stage.submit_ad_hoc(idempotent=True)
+    stale = stage.leases()[-1].fence
+    stage.cut(frozen)
+    stage.live_through(60)
+    stage.connect("w2")
+    stage.restart(after=1)
+    stage.connect("w1", held=[Held(fence=stale, phase="finished")])
+    assert told(stage, id_)[-1] == (
+        "report_refused",
+        f"late report (finished) of the old fence {stale} from w1 refused",
+    )
+
+
 def test_of_one_instant_an_attempt_ends_before_the_next_begins(stage: Stage) -> None:
     session = stage.connect("w1")
     (id_,) = stage.submit_ad_hoc(idempotent=True)

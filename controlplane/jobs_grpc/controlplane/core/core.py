@@ -273,6 +273,13 @@ class Core:
             namespace = execution.spec.namespace
             self.live.requests[(namespace, execution.request_id)] = execution.id
 
+    def restore_superseded(self, fences: Iterable[tuple[int, int]]) -> None:
+        """Take over (execution number, fence) of attempts that others have followed."""
+        of_seq = {one.seq: one for one in self.live.executions.values()}
+        for seq, fence in fences:
+            if seq in of_seq:
+                self.live.supersede(of_seq[seq], fence)
+
     def restore_backfill(
         self, backfill: Backfill, started: Iterable[tuple[str, int]]
     ) -> None:

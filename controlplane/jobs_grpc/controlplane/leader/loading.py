@@ -131,6 +131,7 @@ def _restore_executions(core: Core, state: ActiveState, specs: Specs, now: int) 
         execution.hold = holds.get(row.seq)
         execution.retry = retries.get(row.seq)
         core.restore_execution(execution, now)
+    core.restore_superseded(state.superseded)
 
 
 def _restore_backfills(core: Core, state: ActiveState, specs: Specs) -> None:

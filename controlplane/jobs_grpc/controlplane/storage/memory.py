@@ -123,6 +123,16 @@ class MemoryStore(BackfillVerbs, MemoryDecisions):
             pauses=self._pauses_in_force(),
             failure_streaks=tuple(self._failure_streaks.values()),
             joins=self._half_joins(),
+            superseded=tuple(
+                sorted(
+                    (
+                        (seq, fence)
+                        for seq, fence in self._attempts
+                        if self._executions[seq].finished_at is None
+                    ),
+                    key=lambda one: one[1],
+                )
+            ),
             retries=tuple(
                 self._retries[row.seq]
                 for row in active

@@ -151,7 +151,7 @@ class Again:
             self._begin_to_wait(execution)
 
     def _leave_attempt(self, draft: Draft, execution: Execution) -> None:
-        self._live.supersede(execution)
+        self._live.supersede(execution, execution.fence)
         self.drop_lease(execution)
         execution.phase = Phase.NONE
         execution.session_id = execution.worker_id = execution.worker = ""

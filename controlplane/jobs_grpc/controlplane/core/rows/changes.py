@@ -354,6 +354,8 @@ class ActiveState:
     executions: tuple[ExecutionRow, ...] = ()
     # Of those that are not final.
     retries: tuple[RetryRow, ...] = ()
+    # (execution number, fence) of the attempts that others have followed.
+    superseded: tuple[tuple[int, int], ...] = ()
     holds: tuple[HoldRow, ...] = ()
     # Those in force.
     pauses: tuple[PauseRow, ...] = ()

@@ -320,9 +320,9 @@ class Live:
     # (namespace, request id) to execution id: repeated requests, newest last.
     requests: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
 
-    def supersede(self, execution: Execution) -> None:
-        """Remember the current fence of an execution as one that is over."""
-        self.superseded[execution.fence] = Superseded(execution)
+    def supersede(self, execution: Execution, fence: int) -> None:
+        """Remember a fence of an execution as one that is over."""
+        self.superseded[fence] = Superseded(execution)
         while len(self.superseded) > _SUPERSEDED_KEPT:
             self.superseded.popitem(last=False)
 

@@ -55,6 +55,14 @@ from executions as e
 join execution_retries as r on r.execution_seq = e.seq
 where e.finished_at is null;
 
+-- name: active_superseded
+-- The current attempt of an execution that is not final has no row here.
+select a.execution_seq, a.fence
+from executions as e indexed by executions_active
+join attempts as a on a.execution_seq = e.seq
+where e.finished_at is null
+order by a.fence;
+
 -- name: active_documents
 select job_id, revision, document_json from job_revisions
 where (job_id, revision) in (

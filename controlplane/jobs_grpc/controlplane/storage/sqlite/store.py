@@ -123,6 +123,7 @@ class SqliteStore:
             breakers=tuple(map(BreakerRow._make, await fetch("active_breakers"))),
             holds=tuple(map(HoldRow._make, await fetch("active_holds"))),
             retries=tuple(map(RetryRow._make, await fetch("active_retries"))),
+            superseded=tuple(await fetch("active_superseded")),
             documents={(row[0], row[1]): row[2] for row in documents},
             queues=tuple(map(QueueRow._make, await fetch("active_queues"))),
             counts=tuple(map(CountRow._make, await fetch("active_counts"))),
