@@ -19,6 +19,7 @@ from jobs_grpc.v1.system_service_pb2 import GetInfoResponse
 from support.cli import Cli, jobs_grpc
 from support.client_messages import job
 from support.fake_control_plane import HANG, FakeControlPlane, refusal
+from jobs_grpc.wire.refusal import Violation
 from support.web_server import web_server
 
 
@@ -201,6 +202,60 @@ def test_every_command_has_help() -> None:
     assert ended.code == 0
     for name, entry in ENTRIES.items():
         assert entry.is_hidden or f"  {name} " in ended.out
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize(
+    "command", ["list", "get", "cordon", "uncordon", "drain", "label"]
+)
+def test_what_operators_do_with_workers_has_help(command: str, flag: str) -> None:
+    ended = jobs_grpc("worker", command, flag)
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith(f"Usage: jobs-grpc worker {command} ")
+    assert "Options of every command" in ended.out
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+async def test_the_help_of_worker_has_its_commands_and_the_daemon_s_options(
+    flag: str,
+) -> None:
+    # A process of its own, for it becomes the daemon.
+    async with Cli("worker", flag) as command_line:
+        ended = await command_line.ended()
+    assert ended.code == 0, ended.err
+    for command in ("list", "get", "cordon", "uncordon", "drain", "label"):
+        assert f"\n  {command} " in ended.out
+    assert ended.out.index("  drain ") < ended.out.index("--slots")
+
+
+async def test_a_worker_command_that_is_none_is_said_as_any_other() -> None:
+    async with Cli("worker", "lst") as command:
+        ended = await command.ended()
+    assert ended.code == 2
+    assert ended.err == (
+        'error: no such command "lst"; did you mean "list"?\n'
+        "hint: see jobs-grpc worker --help\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("violations", "printed"),
+    [
+        ([Violation("at", "no instant")], ["error: no instant"]),
+        ([Violation("", "no instant")], ["error: no instant"]),
+        (
+            [Violation("a", "is bad"), Violation("b", "no instant")],
+            ["a: is bad", "error: no instant"],
+        ),
+        ([Violation("at", "something else")], ["at: something else", "error: no instant"]),
+    ],
+)
+def test_what_a_refusal_says_itself_is_not_said_of_its_fields_again(violations: list[Violation], printed: list[str]) -> None:
+    said = refusal("INVALID_ARGUMENT", "no instant", violations=tuple(violations))
+    with FakeControlPlane() as server:
+        server.expect("ListJobs", said)
+        ended = jobs_grpc("list", addr=server.address)
+    assert ended.err.splitlines() == printed
 
 
 async def test_a_missing_extra_says_what_to_install(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from jobs_grpc.v1 import pause_pb2
 from jobs_grpc.v1 import pause_service_pb2 as pb
+from jobs_grpc.v1.job_service_pb2 import ListJobsResponse
 from jobs_grpc.wire.time import timestamp
 from support.cli import jobs_grpc
-from support.client_messages import NOON, got_job
+from support.client_messages import NOON, got_job, job
 from support.fake_control_plane import FakeControlPlane, refusal
 
 
@@ -160,3 +161,21 @@ def test_a_job_shows_its_pause() -> None:
     assert "Enabled: paused\n" in ended.out
     assert "Paused: job backup until " in ended.out
     assert " by alice: upgrade\n" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("enabled", "words"), [(True, "Enabled: paused\n"), (False, "Enabled: no\n")]
+)
+def test_the_status_of_a_job_says_that_it_is_paused(enabled: bool, words: str) -> None:
+    with FakeControlPlane() as server:
+        server.expect("GetJob", got_job("backup", pause=made(), enabled=enabled))
+        ended = jobs_grpc("status", "backup", addr=server.address)
+    assert words in ended.out
+    assert "Paused: job backup until " in ended.out
+
+
+def test_the_status_of_all_jobs_says_which_are_paused() -> None:
+    with FakeControlPlane() as server:
+        server.expect("ListJobs", ListJobsResponse(jobs=[job("backup", pause=made())]))
+        ended = jobs_grpc("status", addr=server.address)
+    assert ended.out.splitlines()[1].split()[3] == "paused"

@@ -99,10 +99,10 @@ def _is_verbose(arguments: Sequence[str]) -> bool:
 def _report_ours(error: JobsError, *, verbose: bool) -> int:
     if isinstance(error, InvalidArgument):
         for violation in error.violations:
-            parts = (violation.field, violation.description)
-            line = ": ".join(filter(None, parts))
-            if line not in error.message:
-                click.echo(line, err=True)
+            parts = [one for one in (violation.field, violation.description) if one]
+            # What is wrong with one field is the message too, without the field's name.
+            if parts and parts[-1] not in error.message:
+                click.echo(": ".join(parts), err=True)
     _say(error.message, error.hint)
     if verbose:
         for name, value in (

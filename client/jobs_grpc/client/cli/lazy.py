@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
@@ -55,11 +55,7 @@ class LazyGroup(Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in self.entries and not name.startswith("-"):
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, self.entries, n=1)
-            suggestion = f'; did you mean "{near[0]}"?' if near else ""
-            ctx.fail(f'no such command "{name}"{suggestion}')
+            fail_unknown(ctx, name, self.entries)
         return super().resolve_command(ctx, args)
 
     def format_commands(
@@ -68,3 +64,12 @@ class LazyGroup(Group):
         rows = [(name, self.entries[name].summary) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def fail_unknown(ctx: click.Context, name: str, known: Iterable[str]) -> NoReturn:
+    """Refuse a command that is none, and name the one that is nearest."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), n=1)
+    suggestion = f'; did you mean "{near[0]}"?' if near else ""
+    ctx.fail(f'no such command "{name}"{suggestion}')

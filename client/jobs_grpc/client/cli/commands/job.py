@@ -203,7 +203,7 @@ def job_columns(now: datetime) -> list[Column[Job]]:
         Column("NAMESPACE", lambda one: one.namespace, only_wide=True),
         Column("WORKSPACE", lambda one: one.workspace),
         Column("TYPE", lambda one: one.type),
-        Column("ENABLED", _enabled),
+        Column("ENABLED", enabled_text),
         Column("SCHEDULE", _short_rules, wide=all_rules),
         Column(
             "NEXT RUN",
@@ -243,8 +243,8 @@ def _show(one: Job) -> None:
             ("Type", one.type),
             ("Description", one.description or "-"),
             ("Labels", ", ".join(map(_label, labels.items())) or "-"),
-            ("Enabled", _enabled(one)),
-            *_pause_fields(one),
+            ("Enabled", enabled_text(one)),
+            *pause_fields(one),
             ("Schedule", all_rules(one) or "-"),
             ("Next Run", clock_text(one.next_run_at)),
             *_waiting_fields(one),
@@ -259,13 +259,15 @@ def _show(one: Job) -> None:
         click.echo(f"  {line}".rstrip())
 
 
-def _enabled(one: Job) -> str:
+def enabled_text(one: Job) -> str:
+    """Return whether its schedules start it: yes, no, or paused for now."""
     if one.enabled and one.pause is not None:
         return "paused"
     return "yes" if one.enabled else "no"
 
 
-def _pause_fields(one: Job) -> list[tuple[str, str]]:
+def pause_fields(one: Job) -> list[tuple[str, str]]:
+    """Return the line that says what pauses a job, if something does."""
     pause = one.pause
     if pause is None:
         return []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobs_grpc.client.cli.commands.job import all_rules
+from jobs_grpc.client.cli.commands.job import all_rules, enabled_text, pause_fields
 from jobs_grpc.client.cli.display.moments import clock_text, relative_text
 from jobs_grpc.client.cli.display.printing import (
     print_fields,
@@ -117,7 +117,8 @@ def _show(one: JobStatus) -> None:
         fields.append(("Workspace", job.workspace))
     fields += [
         ("Status", one.state.value),
-        ("Enabled", "yes" if job.enabled else "no"),
+        ("Enabled", enabled_text(job)),
+        *pause_fields(job),
         ("Schedule", all_rules(job) or "-"),
         ("Run Count", str(statistics.run_count)),
         ("Success Count", str(statistics.success_count)),
@@ -142,7 +143,7 @@ def _columns(now: datetime) -> list[Column[JobStatus]]:
         Column("JOB", lambda one: one.job.name),
         Column("WORKSPACE", lambda one: one.job.workspace),
         Column("STATUS", lambda one: one.state.value),
-        Column("ENABLED", lambda one: "yes" if one.job.enabled else "no"),
+        Column("ENABLED", lambda one: enabled_text(one.job)),
         Column("RUNS", lambda one: str(one.job.statistics.run_count)),
         Column("SUCCEEDED", lambda one: str(one.job.statistics.success_count)),
         Column("FAILED", lambda one: str(one.job.statistics.failure_count)),

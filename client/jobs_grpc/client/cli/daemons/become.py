@@ -18,6 +18,7 @@ import click
 from jobs_grpc.client.cli.commands.fleet import list_workers
 from jobs_grpc.client.cli.commands.worker import cordon, drain, get, label, uncordon
 from jobs_grpc.client.cli.failures import Failure
+from jobs_grpc.client.cli.lazy import fail_unknown
 from jobs_grpc.client.cli.options import resolved
 
 SERVER: Final = "jobs_grpc.controlplane"
@@ -29,6 +30,7 @@ _NEEDS: Final = {
     # The core needs nothing that the command line does not have.
     "simulation": (),
 }
+_HELP: Final = frozenset({"-h", "--help"})
 _PASS_ON: Final[dict[str, Any]] = {
     "ignore_unknown_options": True,
     "allow_extra_args": True,
@@ -62,10 +64,21 @@ class WorkerGroup(click.Group):
     """`worker list` and its like are commands of ours; else the daemon is meant."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        is_ours = bool(args) and args[0] in self.commands
-        if not is_ours and not ctx.resilient_parsing:
+        first = args[0] if args else ""
+        if first not in self.commands and not ctx.resilient_parsing:
+            if first and not first.startswith("-"):
+                # The daemon has only options: a word is a command, if a wrong one.
+                fail_unknown(ctx, first, self.commands)
+            if not _HELP.isdisjoint(args):
+                self._say_commands(ctx)
             become("worker", WORKER, [*_said_before(ctx), *args])
         return super().parse_args(ctx, args)
+
+    def _say_commands(self, ctx: click.Context) -> None:
+        """Say what the daemon's own help, which follows, knows nothing of."""
+        formatter = ctx.make_formatter()
+        self.format_commands(ctx, formatter)
+        click.echo(f"{formatter.getvalue()}\nWithout a command it starts a worker:\n")
 
 
 @click.group(cls=WorkerGroup, context_settings=_PASS_ON)
@@ -74,6 +87,8 @@ def worker() -> None:
 
 
 for command in (list_workers, get, cordon, uncordon, drain, label):
+    # Only the group leaves help to the daemon; its commands would inherit that.
+    command.context_settings["help_option_names"] = sorted(_HELP)
     worker.add_command(command)
 
 
