@@ -207,6 +207,57 @@ def test_names_are_those_of_the_programs_and_unique() -> None:
     ]  # fmt: skip
 
 
+def test_a_delay_that_only_cronie_knows_is_said() -> None:
+    found = imported("RANDOM_DELAY=5\n0 3 * * * c\n")
+    assert found.drafts[0].document["schedule"]["jitter"] == "5m"
+    assert (
+        "tab:1: changed: jitter: the lines below start up to 5 minutes late, as in"
+        " cronie; Debian's cron takes no notice of RANDOM_DELAY"
+    ) in notes(found)
+
+
+@pytest.mark.parametrize("value", ["0", "", "00"])
+def test_no_delay_is_none_and_ends_the_one_above(value: str) -> None:
+    text = f"RANDOM_DELAY=5\n0 3 * * * a\nRANDOM_DELAY={value}\n0 4 * * * b\n"
+    first, second = imported(text).drafts
+    assert first.document["schedule"]["jitter"] == "5m"
+    assert "jitter" not in second.document["schedule"]
+
+
+@pytest.mark.parametrize("value", ["soon", "-5", "1.5", "9" * 5_000])
+def test_a_delay_that_is_no_number_is_left_out_and_said(value: str) -> None:
+    found = imported(f"RANDOM_DELAY={value}\n0 3 * * * c\n")
+    assert "jitter" not in found.drafts[0].document["schedule"]
+    said = [one for one in notes(found) if "RANDOM_DELAY" in one]
+    assert said == [
+        f"tab:1: dropped: jitter: RANDOM_DELAY={value} is no whole number of minutes"
+    ]
+
+
+def test_an_empty_zone_is_that_of_the_host_again() -> None:
+    text = "CRON_TZ=Asia/Tokyo\n0 3 * * * a\nCRON_TZ=\n0 3 * * * b\n"
+    found = imported(text, timezone="Europe/Berlin")
+    zones = [draft.document["timezone"] for draft in found.drafts]
+    assert zones == ["Asia/Tokyo", "Europe/Berlin"]
+    said = notes(found)
+    assert (
+        "tab:3: changed: zone: CRON_TZ is empty: the lines below are due in the zone of"
+        " the host, imported in Europe/Berlin (--timezone says another)"
+    ) in said
+    assert not [one for one in said if "due in ," in one]
+
+
+def test_an_unknown_zone_promises_nothing() -> None:
+    found = imported("CRON_TZ=Nowhere/Zone\n0 3 * * * c\n")
+    assert not found.drafts
+    (said,) = [one for one in notes(found) if one.startswith("tab:1:")]
+    assert said.startswith(
+        'tab:1: not imported: zone: CRON_TZ: unknown time zone "Nowhere/Zone"'
+    )
+    assert said.endswith("; the lines below are left out")
+    assert not [one for one in notes(found) if "are due in" in one]
+
+
 def test_random_ranges_are_drawn_from_the_name() -> None:
     draft = only("0~29 ~ * * * ./spread\n")
     assert draft.document["schedule"] == {"cron": "H(0-29) H * * *"}

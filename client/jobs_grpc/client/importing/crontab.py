@@ -28,10 +28,13 @@ from jobs_grpc.client.importing.draft import (
     timezone_note,
 )
 from jobs_grpc.client.importing.naming import Names, name_of_command
+from jobs_grpc.schedule import RuleError, parse_schedule
 
 _ASSIGNMENT: Final = re.compile(
     r"""(?:"([^"]*)"|'([^']*)'|([A-Za-z_][^\s=]*))\s*=\s*(.*?)\s*""", re.DOTALL
 )
+# More minutes than a schedule can be put off by.
+_DELAY: Final = re.compile(r"[0-9]{1,9}")
 _FLAGS: Final = re.compile(r"-([a-zA-Z])\s+")
 # What cron itself gives to every command.
 _USUAL_PATH: Final = "/usr/bin:/bin"
@@ -158,11 +161,20 @@ class _Reader:
         elif name == "SHELL":
             say(Kind.KEPT, "environment", f"the commands below are run by {value} -c")
         elif name == "CRON_TZ":
+            kind, message = _zone_note(value, self.options.timezone)
+            say(kind, "zone", message)
+        elif name == "RANDOM_DELAY" and (most := _minutes(value)):
             say(
                 Kind.CHANGED,
-                "zone",
-                f"the lines below are due in {value}, as in cronie; Debian's cron takes"
-                " no notice of CRON_TZ",
+                "jitter",
+                f"the lines below start up to {most} minute{'s' * (most > 1)} late, as in cronie;"
+                " Debian's cron takes no notice of RANDOM_DELAY",
+            )
+        elif name == "RANDOM_DELAY" and value and not _DELAY.fullmatch(value):
+            say(
+                Kind.DROPPED,
+                "jitter",
+                f"RANDOM_DELAY={value} is no whole number of minutes",
             )
         elif name == "START_HOURS_RANGE":
             say(Kind.DROPPED, "environment", f"{name} is anacron's")
@@ -297,7 +309,7 @@ class _Reader:
                 user,
                 f"it ran as {user}; here it runs as the worker's user",
             )
-        if delay := self._environment.get("RANDOM_DELAY"):
+        if delay := _minutes(self._environment.get("RANDOM_DELAY", "")):
             draft.offer(
                 ("schedule", "jitter"),
                 f"{delay}m",
@@ -366,6 +378,28 @@ def _note_days(draft: Draft, expression: Expression) -> None:
             "~",
             "drawn from the name of the job (H), and not anew when the crontab is loaded",
         )
+
+
+def _zone_note(value: str, host_s: str) -> tuple[Kind, str]:
+    """Return what is said of `CRON_TZ`; an unknown zone refuses the lines below it."""
+    if not value:
+        return Kind.CHANGED, (
+            "CRON_TZ is empty: the lines below are due in the zone of the host, imported"
+            f" in {host_s} (--timezone says another)"
+        )
+    try:
+        parse_schedule("every 1d", default_timezone=value)
+    except RuleError as error:
+        return Kind.REFUSED, f"CRON_TZ: {error.message}; the lines below are left out"
+    return Kind.CHANGED, (
+        f"the lines below are due in {value}, as in cronie; Debian's cron takes no notice"
+        " of CRON_TZ"
+    )
+
+
+def _minutes(delay: str) -> int:
+    """Return `RANDOM_DELAY` as a number; what is none delays nothing."""
+    return int(delay) if _DELAY.fullmatch(delay) else 0
 
 
 def _split(text: str) -> tuple[str, str]:
