@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +16,7 @@ from jobs_grpc.controlplane.core.state.errors import RefusedError
 from jobs_grpc.controlplane.core.state.job import JobSpec
 from jobs_grpc.controlplane.simulation import svg, text
 from jobs_grpc.controlplane.simulation.axis import ticks
+from jobs_grpc.controlplane.simulation.command import simulate
 from jobs_grpc.controlplane.simulation.lanes import lanes, merged
 from jobs_grpc.controlplane.simulation.outcome import Outcome
 from jobs_grpc.controlplane.simulation.simulation import run
@@ -150,6 +154,66 @@ def test_a_long_quiet_range_costs_no_steps() -> None:
     # Ten years of nothing: with a step for each second this would take an hour.
     outcome = simulated(spec(schedule="0 0 1 1 *"), span=3_653 * DAY)
     assert len(outcome.executions) == 10
+
+
+@pytest.mark.parametrize(
+    ("date", "zone", "hours"),
+    [
+        ("2027-03-28", "Europe/Berlin", 23),
+        ("2027-10-31", "Europe/Berlin", 25),
+        ("2027-06-01", "Europe/Berlin", 24),
+        ("2027-10-31", "UTC", 24),
+        # Its clocks change at midnight: the day begins at 01:00.
+        ("2027-04-30", "Africa/Cairo", 23),
+    ],
+)
+def test_a_day_is_from_midnight_to_midnight_of_its_zone(
+    date: str, zone: str, hours: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = tmp_path / "j.yaml"
+    job.write_text("name: j\ncommand: 'true'\nschedule: every 1h\n")
+    more = ["--from", date, "--tz", zone, "-o", "json"]
+    assert simulate(["-f", str(job), *more]) == 0
+    said = json.loads(capsys.readouterr().out)
+    begin, end = (parse_instant(said[key]) for key in ("from", "to"))
+    assert end - begin == hours * HOUR
+    assert len(said["executions"]) == hours
+
+
+def test_a_day_from_an_instant_ends_at_the_same_time_of_the_next_day(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = tmp_path / "j.yaml"
+    job.write_text("name: j\ncommand: 'true'\nschedule: '@hourly'\n")
+    arguments = ["--from", "2027-10-30T10:00:00Z", "--tz", "Europe/Berlin", "-o", "json"]
+    assert simulate(["-f", str(job), *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["to"] == "2027-10-31T11:00:00Z"
+
+
+def test_one_is_not_many() -> None:
+    outcome = simulated(spec(schedule="@daily"), slots=1)
+    assert " UTC, 1 job, 1 slot" in text.render(outcome, UTC)
+    assert ">UTC; 1 job, 1 slot, 1 execution, 0 skipped, 0 collisions<" in svg.render(
+        outcome, UTC
+    )
+
+
+def test_a_long_line_of_waiting_runs_leaves_the_running_ones_to_be_seen() -> None:
+    jobs = [spec(name=f"j{n}", schedule="0 6 * * *") for n in range(2_000)]
+    outcome = simulated(*jobs, slots=8, length=HOUR)
+    root = ET.fromstring(svg.render(outcome, UTC))
+    space = "{http://www.w3.org/2000/svg}"
+    at = {
+        one.text: float(one.get("y", "0"))
+        for one in root.iter(f"{space}text")
+        if one.text in {"0", "8 slots", "2000"}
+    }
+    assert at["0"] - at["8 slots"] >= 10
+    assert at["8 slots"] - at["2000"] >= 10
+    load = next(one for one in root.iter(f"{space}path") if one.get("class") == "run")
+    top = min(float(y) for y in re.findall(r"V([0-9.]+)", load.get("d", "")))
+    base = max(float(y) for y in re.findall(r"V([0-9.]+)", load.get("d", "")))
+    assert base - top >= 10
 
 
 def test_jobs_that_cannot_be_applied_are_refused() -> None:

@@ -35,3 +35,8 @@ def _label(at: int, zone: ZoneInfo, step: int) -> str:
 def local(at: int, zone: ZoneInfo) -> datetime:
     """Return an instant on the clocks of a zone."""
     return (_EPOCH + timedelta(microseconds=at)).astimezone(zone)
+
+
+def instant(moment: datetime) -> int:
+    """Return a moment on the clocks of its zone as an instant."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -37,11 +38,10 @@ from jobs_grpc.schedule import (
 )
 
 from . import svg, text
-from .axis import local
-from .outcome import short_name
+from .axis import instant, local
+from .outcome import counted, short_name
 from .simulation import DEFAULT_LIMIT, run
 
-_DAY: Final = 86_400_000_000
 _DURATION: Final = "1m"
 _USAGE, _FILE_INVALID, _OTHER = 2, 7, 1
 
@@ -158,7 +158,8 @@ def _simulate(asked: argparse.Namespace) -> int:
     _note_guesses(specs, lengths)
     if outcome.stopped_at is not None:
         print(
-            f"stopped after {asked.limit} due times (--limit); what follows is not shown",
+            f"stopped after {counted(asked.limit, 'due time')} (--limit); what follows is"
+            " not shown",
             file=sys.stderr,
         )
     sys.stdout.flush()
@@ -182,8 +183,9 @@ def _note_guesses(specs: Sequence[JobSpec], lengths: _Lengths) -> None:
             )
     selective = sum(bool(spec.selector) for spec in specs)
     if selective:
+        have = f"{counted(selective, 'job')} {'has' if selective == 1 else 'have'}"
         print(
-            f"{selective} jobs have a selector, which is left out: any slot runs any job",
+            f"{have} a selector, which is left out: any slot runs any job",
             file=sys.stderr,
         )
 
@@ -229,8 +231,9 @@ def _load(asked: argparse.Namespace) -> list[LoadedJob]:
 def _range(asked: argparse.Namespace, zone: ZoneInfo) -> tuple[int, int]:
     now = SystemClock().now()
     today = local(now, zone).date().isoformat()
-    start = _moment(asked.start or today, zone, "--from")
-    end = _moment(asked.end, zone, "--to") if asked.end else start + _DAY
+    begin = asked.start or today
+    start = _moment(begin, zone, "--from")
+    end = _moment(asked.end, zone, "--to") if asked.end else _next_day(begin, zone)
     if end <= start:
         raise _UsageError("--to must be later than --from")
     return start, end
@@ -238,15 +241,30 @@ def _range(asked: argparse.Namespace, zone: ZoneInfo) -> tuple[int, int]:
 
 def _moment(value: str, zone: ZoneInfo, flag: str) -> int:
     """Return an instant; a date is its midnight in the zone."""
-    from datetime import datetime
-
     try:
         if len(value) == 10:
-            midnight = datetime.fromisoformat(value).replace(tzinfo=zone)
-            return round(midnight.timestamp()) * 1_000_000
+            return instant(_midnight(value, zone))
         return parse_instant(value)
     except (RuleError, ValueError) as error:
         raise _UsageError(f"{flag}: {error}") from None
+
+
+def _next_day(value: str, zone: ZoneInfo) -> int:
+    """Return the same time of the next day, on clocks of which some days have 25 hours.
+
+    A date is counted on before its midnight is sought: where clocks go forward at
+    midnight, the day begins at 01:00 and the next one does not.
+    """
+    is_date = len(value) == 10
+    begin = _midnight(value, zone) if is_date else local(parse_instant(value), zone)
+    try:
+        return instant(begin + timedelta(days=1))
+    except OverflowError:
+        raise _UsageError(f"--from: no day follows {value}; say an earlier one") from None
+
+
+def _midnight(date: str, zone: ZoneInfo) -> datetime:
+    return datetime.fromisoformat(date).replace(tzinfo=zone)
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -235,5 +235,10 @@ def short_name(key: JobKey) -> str:
     return "/".join(part for part in parts if part)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: `1 job`, `2 jobs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _instant(at: int | None) -> str | None:
     return None if at is None else format_instant(at)

@@ -7,7 +7,7 @@ together; the numbers beside a row are exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from jobs_grpc.schedule import format_duration
 
 from .axis import local, ticks
 from .lanes import Lane, Span, lanes, merged
-from .outcome import Outcome
+from .outcome import Outcome, counted
 
 _WIDTH: Final = 1_440
 _LEFT: Final = 250
@@ -94,9 +94,11 @@ class _Picture:
             12, 26, f"{start:%a %Y-%m-%d %H:%M} to {end:%a %Y-%m-%d %H:%M}", "title"
         )
         said = (
-            f"{zone.key}; {len(outcome.queue_of)} jobs, {outcome.slots} slots,"
-            f" {len(outcome.executions)} executions, {len(outcome.skipped)} skipped,"
-            f" {len(outcome.collisions)} collisions"
+            f"{zone.key}; {counted(len(outcome.queue_of), 'job')},"
+            f" {counted(outcome.slots, 'slot')},"
+            f" {counted(len(outcome.executions), 'execution')},"
+            f" {len(outcome.skipped)} skipped,"
+            f" {counted(len(outcome.collisions), 'collision')}"
         )
         if outcome.stopped_at is not None:
             said += f"; stopped at {local(outcome.stopped_at, zone):%Y-%m-%d %H:%M}"
@@ -120,31 +122,50 @@ class _Picture:
             yield _text(self._x(at) + 3, y, label, "number")
 
     def _load_chart(self) -> Iterator[str]:
-        """Draw the slots in use, and above them what waits."""
+        """Draw the slots in use, and above them what waits.
+
+        A long line would press the slots into nothing: they keep a third of the height,
+        and what waits above them is then drawn to a scale of its own.
+        """
         outcome = self._outcome
         load = outcome.load()
-        highest = max([outcome.slots, *(used + waits for _, used, waits in load)])
+        slots = outcome.slots
+        highest = max([slots, *(used + waits for _, used, waits in load)])
         base = _HEAD + _LOAD
-        scale = (_LOAD - 18) / highest
+        full = _LOAD - 18
+        knee = max(full * slots / highest, full / 3)
+
+        def top(value: int) -> float:
+            if value <= slots:
+                return base - value * knee / slots
+            return base - knee - (value - slots) * (full - knee) / (highest - slots)
+
         yield from self._axis(_HEAD + 10)
         yield _text(12, _HEAD + 30, "slots in use", "queue")
         yield _text(12, _HEAD + 46, "and executions waiting", "quiet")
+        if slots * 3 < highest:
+            yield _text(12, _HEAD + 62, "(above the slots to another scale)", "quiet")
         both = [(at, used + waits) for at, used, waits in load]
-        yield f'<path class="wait" d="{self._area(both, base, scale)}"/>'
+        yield f'<path class="wait" d="{self._area(both, base, top)}"/>'
         only = [(at, used) for at, used, _ in load]
-        yield f'<path class="run" d="{self._area(only, base, scale)}"/>'
-        y = base - outcome.slots * scale
+        yield f'<path class="run" d="{self._area(only, base, top)}"/>'
+        y = top(slots)
         yield (
             f'<line class="slots" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}"'
             f' y2="{y:.1f}"/>'
         )
         x = _WIDTH - _RIGHT + 6
-        yield _text(x, y + 4, f"{outcome.slots} slots", "number")
-        if highest > outcome.slots + highest // 8:
-            yield _text(x, base - highest * scale + 4, f"{highest}", "number")
+        yield _text(x, y + 4, counted(slots, "slot"), "number")
+        if highest > slots + highest // 8:
+            yield _text(x, top(highest) + 4, f"{highest}", "number")
         yield _text(x, base, "0", "number")
 
-    def _area(self, values: Iterable[tuple[int, int]], base: int, scale: float) -> str:
+    def _area(
+        self,
+        values: Iterable[tuple[int, int]],
+        base: int,
+        top: Callable[[int], float],
+    ) -> str:
         """Return a stepped area; of the values in one half pixel the highest is drawn."""
         columns: list[tuple[int, int, int]] = []
         for at, value in values:
@@ -157,9 +178,9 @@ class _Picture:
         path = [f"M{_LEFT} {base}"]
         for column, highest, last in columns:
             x = _LEFT + column / 2
-            path.append(f"H{x:.1f}V{base - highest * scale:.1f}")
+            path.append(f"H{x:.1f}V{top(highest):.1f}")
             if last != highest:
-                path.append(f"h.5V{base - last * scale:.1f}")
+                path.append(f"h.5V{top(last):.1f}")
         path.append(f"H{self._x(self._outcome.until):.1f}V{base}Z")
         return "".join(path)
 

@@ -10,7 +10,7 @@ from jobs_grpc.schedule import format_duration
 
 from .axis import local, ticks
 from .lanes import Lane, lanes
-from .outcome import Outcome, Row, short_name
+from .outcome import Outcome, Row, counted, short_name
 
 _CELLS: Final = 72
 # Lanes that are shown unless all are asked for: those that were busy longest.
@@ -38,13 +38,14 @@ def _head(outcome: Outcome, zone: ZoneInfo) -> Iterator[str]:
     started = len(outcome.executions)
     yield (
         f"{_clock(outcome.start, zone)} to {_clock(outcome.end, zone)} {zone.key},"
-        f" {len(outcome.queue_of)} jobs, {_count(outcome.slots, 'slot')}"
+        f" {counted(len(outcome.queue_of), 'job')}, {counted(outcome.slots, 'slot')}"
     )
     yield (
-        f"{_count(started + len(outcome.skipped), 'due time')}: {started} to run,"
-        f" {len(outcome.skipped)} skipped; {_count(len(outcome.collisions), 'collision')}"
+        f"{counted(started + len(outcome.skipped), 'due time')}: {started} to run,"
+        f" {len(outcome.skipped)} skipped; {counted(len(outcome.collisions), 'collision')}"
     )
-    yield f"at most {used} of {outcome.slots} slots in use, {waiting} waiting at once"
+    slots = counted(outcome.slots, "slot")
+    yield f"at most {used} of {slots} in use, {waiting} waiting at once"
     if outcome.stopped_at is not None:
         yield (
             f"STOPPED at {_clock(outcome.stopped_at, zone)}: there are more due times than"
@@ -163,7 +164,3 @@ def _clock(at: int, zone: ZoneInfo) -> str:
 
 def _length(length: int) -> str:
     return format_duration(length - length % 1_000_000) if length else "-"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
