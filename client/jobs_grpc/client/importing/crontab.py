@@ -160,22 +160,8 @@ class _Reader:
             )
         elif name == "SHELL":
             say(Kind.KEPT, "environment", f"the commands below are run by {value} -c")
-        elif name == "CRON_TZ":
-            kind, message = _zone_note(value, self.options.timezone)
-            say(kind, "zone", message)
-        elif name == "RANDOM_DELAY" and (most := _minutes(value)):
-            say(
-                Kind.CHANGED,
-                "jitter",
-                f"the lines below start up to {most} minute{'s' * (most > 1)} late, as in cronie;"
-                " Debian's cron takes no notice of RANDOM_DELAY",
-            )
-        elif name == "RANDOM_DELAY" and value and not _DELAY.fullmatch(value):
-            say(
-                Kind.DROPPED,
-                "jitter",
-                f"RANDOM_DELAY={value} is no whole number of minutes",
-            )
+        elif name in {"CRON_TZ", "RANDOM_DELAY"}:
+            self._assign_for_cronie(place, name, value)
         elif name == "START_HOURS_RANGE":
             say(Kind.DROPPED, "environment", f"{name} is anacron's")
         elif is_reserved(name):
@@ -190,6 +176,13 @@ class _Reader:
                 "environment",
                 f"{name} is taken as written: neither cron nor a job file replaces $ in it",
             )
+
+    def _assign_for_cronie(self, place: str, name: str, value: str) -> None:
+        """Note what moves the lines below in cronie, and not in Debian's cron."""
+        if name == "CRON_TZ":
+            self.found.notes.append(_zone_note(place, value, self.options.timezone))
+        elif note := _delay_note(place, value):
+            self.found.notes.append(note)
 
     def _entry(self, place: str, body: str) -> Draft | None:
         notes: list[Note] = []
@@ -380,21 +373,44 @@ def _note_days(draft: Draft, expression: Expression) -> None:
         )
 
 
-def _zone_note(value: str, host_s: str) -> tuple[Kind, str]:
+def _zone_note(place: str, value: str, host_s: str) -> Note:
     """Return what is said of `CRON_TZ`; an unknown zone refuses the lines below it."""
     if not value:
-        return Kind.CHANGED, (
+        return Note(
+            place,
+            Kind.CHANGED,
+            "zone",
             "CRON_TZ is empty: the lines below are due in the zone of the host, imported"
-            f" in {host_s} (--timezone says another)"
+            f" in {host_s} (--timezone says another)",
         )
     try:
         parse_schedule("every 1d", default_timezone=value)
     except RuleError as error:
-        return Kind.REFUSED, f"CRON_TZ: {error.message}; the lines below are left out"
-    return Kind.CHANGED, (
+        said = f"CRON_TZ: {error.message}; the lines below are left out"
+        return Note(place, Kind.REFUSED, "zone", said)
+    return Note(
+        place,
+        Kind.CHANGED,
+        "zone",
         f"the lines below are due in {value}, as in cronie; Debian's cron takes no notice"
-        " of CRON_TZ"
+        " of CRON_TZ",
     )
+
+
+def _delay_note(place: str, value: str) -> Note | None:
+    """Return what is said of `RANDOM_DELAY`, if it delays or should have."""
+    if most := _minutes(value):
+        return Note(
+            place,
+            Kind.CHANGED,
+            "jitter",
+            f"the lines below start up to {most} minute{'s' * (most > 1)} late, as in"
+            " cronie; Debian's cron takes no notice of RANDOM_DELAY",
+        )
+    if value and not _DELAY.fullmatch(value):
+        said = f"RANDOM_DELAY={value} is no whole number of minutes"
+        return Note(place, Kind.DROPPED, "jitter", said)
+    return None
 
 
 def _minutes(delay: str) -> int:
