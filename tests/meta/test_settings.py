@@ -25,6 +25,8 @@ def test_a_setting_has_a_flag_with_help(setting: object) -> None:
     (action,) = [one for one in parser()._actions if one.dest == name]
     assert flag_of(name) in action.option_strings
     assert metadata["help"]
+    # The parser says it, of every setting in the same words.
+    assert "default" not in metadata["help"]
     assert metadata["env"].startswith("JOBS_GRPC_")
     assert metadata["help"] in str(action.help)
     assert metadata["env"] in str(action.help)

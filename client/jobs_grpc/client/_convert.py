@@ -277,7 +277,8 @@ def worker(message: fleet_service_pb2.Worker) -> Worker:
         id=message.id,
         name=message.name,
         state=_WORKER_STATES.get(message.state, WorkerState.UNRECOGNIZED),
-        labels=dict(message.labels),
+        # A map on the wire has no order.
+        labels=dict(sorted(message.labels.items())),
         slots=message.slots,
         slots_used=message.slots_used,
         functions=tuple(message.functions),
@@ -288,7 +289,7 @@ def worker(message: fleet_service_pb2.Worker) -> Worker:
         cordoned_at=instant_of(message, "cordoned_at"),
         cordon_reason=message.cordon_reason,
         drain_until=instant_of(message, "drain_until"),
-        own_labels=dict(message.own_labels),
+        own_labels=dict(sorted(message.own_labels.items())),
     )
 
 

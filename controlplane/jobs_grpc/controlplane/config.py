@@ -47,7 +47,7 @@ class Settings:
     jobs: str = _setting(
         "",
         "JOBS_GRPC_JOBS",
-        "folder of job files to watch; the default is none",
+        "folder of job files to watch",
         metavar="DIR",
     )
     addr: str = _setting(
@@ -65,7 +65,7 @@ class Settings:
     keep_decisions: str = _setting(
         "90d",
         "JOBS_GRPC_KEEP_DECISIONS",
-        "how long it is kept what became of due times",
+        "how long it is kept what became of due times, and pauses that have ended",
         metavar="DURATION",
     )
     inbox: str = _setting(

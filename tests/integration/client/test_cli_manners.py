@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from jobs_grpc.client.cli.main import ENTRIES
+from jobs_grpc.v1.dead_letter_service_pb2 import PurgeDeadLettersResponse
 from jobs_grpc.v1.fleet_service_pb2 import ListWorkersResponse, Worker
 from jobs_grpc.v1.job_service_pb2 import ListJobsResponse
 from jobs_grpc.v1.queue_service_pb2 import ListQueuesResponse, Queue
 from jobs_grpc.v1.schedule_service_pb2 import Decision, ListDecisionsResponse
 from jobs_grpc.v1.system_service_pb2 import GetInfoResponse
+from jobs_grpc.wire.refusal import Violation
 from support.cli import Cli, jobs_grpc
 from support.client_messages import job
 from support.fake_control_plane import HANG, FakeControlPlane, refusal
-from jobs_grpc.wire.refusal import Violation
 from support.web_server import web_server
 
 
@@ -171,6 +172,68 @@ def test_queues_and_workers_are_shown() -> None:
     assert "a=b" in ended.out
 
 
+def test_the_load_of_the_fleet_is_data() -> None:
+    status = ListQueuesResponse(
+        queues=[Queue(name="critical")], workers_total=1, slots_total=4, slots_used=2
+    )
+    with FakeControlPlane() as server:
+        server.expect("ListQueues", status)
+        ended = jobs_grpc("queue", "status", addr=server.address)
+    assert ended.out.endswith("workers: 1 (0 active, 0 idle); slots: 2 of 4 used\n")
+    assert ended.err == ""
+
+
+def test_labels_are_in_the_same_order_whoever_asks() -> None:
+    names = [f"l{number}" for number in range(20)]
+    shown = ",".join(f"{name}=x" for name in sorted(names))
+    for order in (names, names[::-1]):
+        labels = dict.fromkeys(order, "x")
+        found = Worker(name="w1", labels=labels, own_labels=labels)
+        with FakeControlPlane() as server:
+            server.expect("ListWorkers", ListWorkersResponse(workers=[found]))
+            listed = jobs_grpc("worker", "list", addr=server.address)
+            server.expect("ListWorkers", ListWorkersResponse(workers=[found]))
+            data = jobs_grpc("worker", "list", "-o", "json", addr=server.address)
+        assert shown in listed.out
+        assert list(data.json()["data"][0]["labels"]) == sorted(names)
+        assert list(data.json()["data"][0]["own_labels"]) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "1 dead letter put aside"), (3, "3 dead letters put aside")]
+)
+def test_what_was_purged_is_named(count: int, said: str) -> None:
+    with FakeControlPlane() as server:
+        server.expect("PurgeDeadLetters", PurgeDeadLettersResponse(purged=count))
+        ended = jobs_grpc("dead-letter", "purge", "--all", "-y", addr=server.address)
+    assert ended.out == f"{said}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "there are no decisions yet\n"),
+        (("backup",), "there are no decisions yet\n"),
+        (
+            ("backup", "--reason", "limit"),
+            "no decision matches --reason; without it the list has all\n",
+        ),
+        (
+            ("--reason", "limit", "--since", "1h"),
+            "no decision matches --since and --reason; without them the list has all\n",
+        ),
+        (("--page-token", "x"), "there are no more decisions\n"),
+    ],
+)
+def test_no_decisions_is_not_said_of_those_that_a_filter_leaves_out(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    with FakeControlPlane() as server:
+        server.expect("ListDecisions", ListDecisionsResponse())
+        ended = jobs_grpc("schedule", "decisions", *arguments, addr=server.address)
+    assert ended.err == said
+
+
 def test_the_version_of_the_server_can_be_asked() -> None:
     with FakeControlPlane() as server:
         info = GetInfoResponse(version="9.9.9", term=4, store="sqlite 3.40.1")
@@ -247,10 +310,15 @@ async def test_a_worker_command_that_is_none_is_said_as_any_other() -> None:
             [Violation("a", "is bad"), Violation("b", "no instant")],
             ["a: is bad", "error: no instant"],
         ),
-        ([Violation("at", "something else")], ["at: something else", "error: no instant"]),
+        (
+            [Violation("at", "something else")],
+            ["at: something else", "error: no instant"],
+        ),
     ],
 )
-def test_what_a_refusal_says_itself_is_not_said_of_its_fields_again(violations: list[Violation], printed: list[str]) -> None:
+def test_what_a_refusal_says_itself_is_not_said_of_its_fields_again(
+    violations: list[Violation], printed: list[str]
+) -> None:
     said = refusal("INVALID_ARGUMENT", "no instant", violations=tuple(violations))
     with FakeControlPlane() as server:
         server.expect("ListJobs", said)

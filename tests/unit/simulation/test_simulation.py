@@ -185,7 +185,14 @@ def test_a_day_from_an_instant_ends_at_the_same_time_of_the_next_day(
 ) -> None:
     job = tmp_path / "j.yaml"
     job.write_text("name: j\ncommand: 'true'\nschedule: '@hourly'\n")
-    arguments = ["--from", "2027-10-30T10:00:00Z", "--tz", "Europe/Berlin", "-o", "json"]
+    arguments = [
+        "--from",
+        "2027-10-30T10:00:00Z",
+        "--tz",
+        "Europe/Berlin",
+        "-o",
+        "json",
+    ]
     assert simulate(["-f", str(job), *arguments]) == 0
     assert json.loads(capsys.readouterr().out)["to"] == "2027-10-31T11:00:00Z"
 

@@ -260,7 +260,9 @@ def _next_day(value: str, zone: ZoneInfo) -> int:
     try:
         return instant(begin + timedelta(days=1))
     except OverflowError:
-        raise _UsageError(f"--from: no day follows {value}; say an earlier one") from None
+        raise _UsageError(
+            f"--from: no day follows {value}; say an earlier one"
+        ) from None
 
 
 def _midnight(date: str, zone: ZoneInfo) -> datetime:

@@ -151,7 +151,8 @@ def purge(
         )
 
     purged = converse(settings, work)
-    print_done(settings, {"purged": purged}, text=f"{purged} put aside")
+    letters = f"{purged} dead letter{'s' if purged != 1 else ''}"
+    print_done(settings, {"purged": purged}, text=f"{letters} put aside")
 
 
 def _check(execution_ids: tuple[str, ...], *, job: str, other: bool) -> None:

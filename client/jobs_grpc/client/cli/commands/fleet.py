@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from jobs_grpc.client.cli.display.moments import clock_text, relative_text
-from jobs_grpc.client.cli.display.printing import note, print_records
+from jobs_grpc.client.cli.display.printing import print_records
 from jobs_grpc.client.cli.display.table import Column
 from jobs_grpc.client.cli.options import Command, Group, Settings, pass_settings
 from jobs_grpc.client.cli.session import converse
@@ -41,7 +41,7 @@ def queue_status(settings: Settings) -> None:
         envelope=status.to_json(),
     )
     if settings.is_table:
-        note(
+        click.echo(
             f"workers: {status.workers_total} ({status.workers_active} active, "
             f"{status.workers_idle} idle); "
             f"slots: {status.slots_used} of {status.slots_total} used"

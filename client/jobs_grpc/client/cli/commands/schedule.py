@@ -121,8 +121,20 @@ def decisions(
         page,
         _columns(datetime.now(UTC)),
         name=lambda one: one.execution_id or "-",
-        empty="there are no decisions yet",
+        empty=_empty(since, reasons, page_token),
     )
+
+
+def _empty(since: str | None, reasons: tuple[str, ...], page_token: str) -> str:
+    """Return what an empty list means: that a filter matches nothing is not "none"."""
+    filters = [
+        flag for flag, said in (("--since", since), ("--reason", reasons)) if said
+    ]
+    if filters:
+        them = "it" if len(filters) == 1 else "them"
+        names = " and ".join(filters)
+        return f"no decision matches {names}; without {them} the list has all"
+    return "there are no more decisions" if page_token else "there are no decisions yet"
 
 
 def _start(text: str | None) -> datetime | None:
