@@ -75,6 +75,10 @@ class ClockRule:
     def between(self, start: int, end: int, limit: int | None = None) -> Iterator[int]:
         return walk(self, start, end, limit)
 
+    def moves(self, label: int, change: Change) -> bool:
+        """Say whether a label that falls into the gap of a change is due at its end."""
+        return self._policy_at(change).gap and self._labels.first_from(label) == label
+
     def _next_second(self, second: int) -> int | None:
         """Return the first due second after `second`.
 

@@ -19,6 +19,7 @@ from jobs_grpc.controlplane.core.state.inputs import (
 )
 from jobs_grpc.controlplane.core.state.pauses import Meanwhile, PauseKind, Scope
 from jobs_grpc.controlplane.core.state.states import Move
+from jobs_grpc.controlplane.storage.memory import MemoryStore
 from jobs_grpc.schedule import format_instant, parse_instant
 from support.jobs import MINUTE, NOON, SECOND, key
 from support.stage import Stage, finish
@@ -101,10 +102,86 @@ def test_one_that_waits_behind_another_says_so(stage: Stage) -> None:
     stage.live_through(120)
     first, second = stage.rows()
     told = explain(stage, minute(2)).sentence
-    wait = (
-        f"started execution {second.id[:8]} behind execution {first.id[:8]}, which is"
+    assert told.endswith(
+        f"and started execution {second.id[:8]}, which is pending; it had to wait for"
+        f" execution {first.id[:8]} to end."
     )
-    assert wait in told
+
+
+def test_one_that_replaced_another_says_so(stage: Stage) -> None:
+    stage.apply(schedule="every 1m", overlap="replace")
+    stage.live_through(120)
+    first, second = stage.rows()
+    assert explain(stage, minute(2)).sentence.endswith(
+        f"and started execution {second.id[:8]}, which is pending; it replaced execution"
+        f" {first.id[:8]}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("overlap", "due", "because"),
+    [
+        (
+            {"policy": "allow", "max": 2},
+            3,
+            (
+                "its overlap lets at most 2 runs be active at once, and execution {} (now"
+                " pending) was one of them."
+            ),
+        ),
+        (
+            {"policy": "queue", "max": 1},
+            3,
+            (
+                "its overlap lets at most 1 run wait, and as many waited for execution {}"
+                " (now pending) to end."
+            ),
+        ),
+    ],
+)
+def test_one_beyond_a_number_names_the_number(
+    stage: Stage, overlap: dict[str, object], due: int, because: str
+) -> None:
+    stage.apply(schedule="every 1m", overlap=overlap)
+    stage.live_through(due * 60)
+    first = stage.rows()[0].id[:8]
+    assert explain(stage, minute(due)).sentence.endswith(
+        f"and was skipped, because {because.format(first)}"
+    )
+
+
+def test_one_in_a_blackout_names_the_calendar(stage: Stage) -> None:
+    stage.apply(
+        calendars={"freeze": "2026-03-02"},
+        schedule={"every": "1m", "blackout": ["weekends", "freeze"]},
+    )
+    stage.live_through(60)
+    calendar = 'it falls into the blackout calendar "freeze".'
+    assert explain(stage, minute(1)).sentence.endswith(f"because {calendar}")
+    assert explain(stage, minute(2)).sentence.endswith(
+        f"it will be skipped, because {calendar}"
+    )
+
+
+def test_one_that_nobody_could_run_names_the_labels(stage: Stage) -> None:
+    stage.apply(
+        schedule="every 1m",
+        targets={"selector": {"role": "db", "gpu": ""}, "if_none": "skip"},
+        slots=2,
+    )
+    stage.live_through(60)
+    assert explain(stage, minute(1)).sentence.endswith(
+        "because there was no worker with the labels gpu and role=db and 2 slots."
+    )
+
+
+@pytest.mark.parametrize(("most", "runs"), [(1, "the one run"), (2, "all 2 runs")])
+def test_one_after_the_last_run_counts_them(stage: Stage, most: int, runs: str) -> None:
+    stage.apply(schedule={"every": "1m", "max_runs": most}, overlap="allow", name="few")
+    stage.live_through((most + 1) * 60)
+    why = f"because the schedule has started {runs} that max_runs allows."
+    assert explain(stage, minute(most + 1), "few").sentence.endswith(why)
+    assert explain(stage, minute(most + 2), "few").sentence.endswith(why)
 
 
 def test_a_missed_one_tells_of_the_outage_and_the_rule(stage: Stage) -> None:
@@ -189,6 +266,54 @@ def test_one_in_a_coming_gap_says_where_the_clocks_leap(
     )
 
 
+@pytest.mark.parametrize(
+    ("entry", "at", "nearest"),
+    [
+        # The time that the gap swallows is 02:30, and nobody asks for it.
+        (
+            {"cron": "30 2 * * *"},
+            "2026-03-08T02:15",
+            "2026-03-07 02:30:00 EST and 2026-03-08 03:00:00 EDT",
+        ),
+        # 03:00 is an ordinary due time here.
+        (
+            {"cron": "*/15 * * * *"},
+            "2026-03-08T02:15",
+            "2026-03-08 01:45:00 EST and 2026-03-08 03:00:00 EDT",
+        ),
+        (
+            {"every": "1h", "exclude": "* 12 * * *"},
+            "2026-03-08T02:30",
+            "2026-03-08 01:00:00 EST and 2026-03-08 03:00:00 EDT",
+        ),
+    ],
+)
+def test_a_time_of_a_gap_that_no_schedule_names_is_not_due_after_it(
+    stage: Stage, entry: dict[str, str], at: str, nearest: str
+) -> None:
+    stage.apply(schedule={**entry, "timezone": "America/New_York"})
+    found = explain(stage, at)
+    assert found.kind is DueTimeKind.IN_GAP
+    assert found.at is None
+    assert found.sentence.endswith(
+        f"and nothing is due in its place; the nearest due times are {nearest}."
+    )
+
+
+def test_a_bounded_schedule_moves_out_of_a_gap_too(stage: Stage) -> None:
+    stage.apply(
+        schedule={
+            "cron": "30 2 * * *",
+            "timezone": "America/New_York",
+            "start": "2026-01-01",
+            "exclude": "sat",
+        }
+    )
+    assert (
+        "it is due right after instead;" in explain(stage, "2026-03-08T02:30").sentence
+    )
+
+
 def test_the_run_of_a_gap_is_told_when_it_has_come(stage: Stage) -> None:
     stage.now = parse_instant("2026-03-08T06:00:00Z")
     stage.apply(schedule={"cron": "30 2 * * *", "timezone": "America/New_York"})
@@ -254,7 +379,43 @@ def test_a_time_before_the_schedule_was_made_has_no_record(stage: Stage) -> None
     stage.apply(schedule="every 1m")
     found = explain(stage, minute(-5))
     assert found.kind is DueTimeKind.UNRECORDED
-    assert "the job is as it is since 2026-03-02 12:00:00 UTC" in found.sentence
+    assert found.sentence.endswith(
+        "but the job was not there yet: it was made at 2026-03-02 12:00:00 UTC."
+    )
+
+
+def test_a_time_before_an_edit_says_so(stage: Stage) -> None:
+    stage.apply(schedule="every 2m")
+    stage.live_through(90)
+    stage.apply(schedule="every 1m")
+    found = explain(stage, minute(1))
+    assert found.kind is DueTimeKind.UNRECORDED
+    assert found.sentence.endswith(
+        "but there is no record of it: the job was changed at 2026-03-02 12:01:30 UTC,"
+        " and may have had other due times before."
+    )
+
+
+def test_a_time_whose_record_was_removed_says_so(stage: Stage) -> None:
+    stage.apply(schedule="every 1m")
+    stage.live_through(60)
+    stage.store = MemoryStore()
+    assert explain(stage, minute(1)).sentence.endswith(
+        "but there is no record of it any more: the server removes old records."
+    )
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00Z", "0001-01-01T00:00", "9999-12-31T23:59:59Z"]
+)
+def test_a_time_that_no_calendar_reaches_is_refused(
+    stage: Stage, zone: str, at: str
+) -> None:
+    stage.apply(schedule={"cron": "0 3 * * *", "timezone": zone})
+    with pytest.raises(InvalidError, match="in the years 1900 to 9900") as error:
+        explain(stage, at)
+    assert error.value.field == "at"
 
 
 def test_a_disabled_job_says_so_before_and_after(stage: Stage) -> None:

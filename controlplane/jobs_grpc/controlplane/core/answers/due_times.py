@@ -16,12 +16,13 @@ from jobs_grpc.controlplane.core.rows.changes import DecisionRow, ExecutionRow, 
 from jobs_grpc.controlplane.core.schedules.alarms import last_due, rule_now
 from jobs_grpc.controlplane.core.schedules.bounds import refusal
 from jobs_grpc.controlplane.core.schedules.meant_times import Meant
-from jobs_grpc.controlplane.core.state.job import CatchUp, Overlap
+from jobs_grpc.controlplane.core.state.job import Overlap
 from jobs_grpc.controlplane.core.state.live import Job, Schedule
 from jobs_grpc.controlplane.core.state.pauses import Meanwhile, Pause, Pauses, pause_of
-from jobs_grpc.schedule import AfterEndRule, Rule, format_duration
+from jobs_grpc.schedule import AfterEndRule, Rule
 from jobs_grpc.schedule.zone import Change
 
+from .skipping import because, bound
 from .telling import clock, fate, length, nearest_words, told
 
 _SECOND: Final = 1_000_000
@@ -39,7 +40,7 @@ class DueTimeKind(StrEnum):
     # It has come; it is decided when a pause ends, or at any moment now.
     UNDECIDED = "undecided"
     COMING = "coming"
-    # Clocks leap over it; it is due right after, if at all.
+    # Clocks leap over it; it is due right after, or not at all.
     IN_GAP = "in_gap"
     # Today's rule names it, and nothing is recorded of it.
     UNRECORDED = "unrecorded"
@@ -132,7 +133,7 @@ class _Teller:
             f" {clock(gap.at + gap.before)} to {clock(gap.at + gap.after)}"
         )
         right_after = gap.at * _SECOND
-        if self._rule.next_after(right_after - 1) != right_after:
+        if not self._meant.is_moved:
             nearest = self._neighbors(right_after)
             return Answer(
                 kind=DueTimeKind.IN_GAP,
@@ -164,14 +165,27 @@ class _Teller:
             return self._coming(at)
         if at > self._schedule.cursor:
             return self._undecided(at)
-        since = self._told(self._schedule_since())
         return self._made(
             DueTimeKind.UNRECORDED,
             at,
-            f"{self._name} would have been due at {self._told(at)} {self._by}, but there"
-            f" is no record of it: the job is as it is since {since}, and old records are"
-            " removed.",
+            f"{self._name} would have been due at {self._told(at)} {self._by}, but"
+            f" {self._unrecorded(at)}.",
         )
+
+    def _unrecorded(self, at: int) -> str:
+        """Return why nothing is recorded of a due time of today's rule, as a clause."""
+        what, said = "job", self._schedule.object
+        made, changed = self._job.created_at, self._job.updated_at
+        if said is not None:
+            what, made, changed = "schedule", said.created_at, said.updated_at
+        if at <= made:
+            return f"the {what} was not there yet: it was made at {self._told(made)}"
+        if at <= changed:
+            return (
+                f"there is no record of it: the {what} was changed at"
+                f" {self._told(changed)}, and may have had other due times before"
+            )
+        return "there is no record of it any more: the server removes old records"
 
     def _decided(self, at: int, recorded: Recorded) -> Answer:
         decision = recorded.decision
@@ -183,8 +197,8 @@ class _Teller:
             return self._made(
                 DueTimeKind.STARTED,
                 at,
-                f"{was_due} and started execution {decision.execution_id[:8]}{late}"
-                f"{self._waited(recorded)}, which {fate(recorded.execution)}.",
+                f"{was_due} and started execution {decision.execution_id[:8]}{late},"
+                f" which {fate(recorded.execution)}{self._waited(recorded)}.",
                 recorded,
             )
         many = ""
@@ -200,55 +214,21 @@ class _Teller:
         )
 
     def _waited(self, recorded: Recorded) -> str:
-        holder = recorded.decision.holder
-        return f" behind execution {holder[:8]}" if holder else ""
+        holder = recorded.decision.holder[:8]
+        if not holder:
+            return ""
+        if self._job.spec.overlap is Overlap.REPLACE:
+            return f"; it replaced execution {holder}"
+        return f"; it had to wait for execution {holder} to end"
 
     def _why(self, at: int, recorded: Recorded) -> str:
         """Return the reason as a clause."""
         decision = recorded.decision
-        match decision.reason:
-            case "overlap":
-                state = recorded.holder.state if recorded.holder is not None else ""
-                now = f" (now {state})" if state else ""
-                return f"because execution {decision.holder[:8]}{now} was still active"
-            case "paused":
-                pause = recorded.pause
-                if pause is None:
-                    return f"because of the pause {decision.holder}"
-                return f"because {self._paused(pause)}"
-            case "missed_window":
-                spec = self._job.spec
-                rule = f'catch_up is "{spec.catch_up.value}"'
-                if spec.catch_up is not CatchUp.NONE:
-                    rule += f" within {format_duration(spec.catch_up_window)}"
-                return (
-                    "because it was missed: no control plane was there to decide it"
-                    f" until {self._told(decision.decided_at)}, and {rule}"
-                )
-            case "disabled":
-                return "because it was disabled"
-            case "duplicate":
-                return "because another schedule of the job starts it at that instant"
-            case "limit":
-                return f"because {self._limited(recorded)}"
-            case "no_target":
-                return "because no worker was there that could run it"
-            case "blackout":
-                return "because it falls into a blackout"
-            case "exhausted":
-                runs = self._schedule.spec.max_runs
-                return f"because the schedule has started its {runs} runs"
-        return f"because of: {decision.reason}"
-
-    def _limited(self, recorded: Recorded) -> str:
-        spec, holder = self._job.spec, recorded.decision.holder
-        if not holder:
-            return f"catch_up makes up for the latest {spec.catch_up_max} only"
-        if spec.overlap is Overlap.QUEUE:
-            many = f"{spec.max_queued} were queued behind execution {holder[:8]}"
-        else:
-            many = f"as many runs as may be were active, such as execution {holder[:8]}"
-        return f"{many} already"
+        if decision.reason == "paused" and recorded.pause is not None:
+            return f"because {self._paused(recorded.pause)}"
+        if decision.reason in {"blackout", "exhausted"}:
+            return f"because {bound(self._schedule.spec, decision.reason, at)}"
+        return because(self._job.spec, decision, recorded.holder, self._told)
 
     def _coming(self, at: int) -> Answer:
         will = f"{self._name} will be due at {self._told(at)} {self._by}"
@@ -259,7 +239,8 @@ class _Teller:
         elif pause is not None:
             will += f"; {self._fate_in(pause)}, because {self._paused(pause.row())}"
         elif reason := refusal(self._schedule, at):
-            will += f"; it will be skipped: {reason}"
+            why = bound(self._schedule.spec, reason, at)
+            will += f"; it will be skipped, because {why}"
         found = pause.row() if pause is not None else None
         return self._made(DueTimeKind.COMING, at, f"{will}.", pause=found)
 
@@ -319,16 +300,13 @@ class _Teller:
         )
 
     def _neighbors(self, at: int) -> tuple[int | None, int | None]:
+        """Return the due times around an instant that is none, or ends a gap."""
         if isinstance(self._rule, AfterEndRule):
             return None, None
-        return previous(self._rule, at), self._rule.next_after(at)
+        return previous(self._rule, at), self._rule.next_after(at - 1)
 
     def _words(self, before: int | None, after: int | None) -> str:
         return nearest_words(before, after, self._told)
-
-    def _schedule_since(self) -> int:
-        said = self._schedule.object
-        return said.updated_at if said is not None else self._job.updated_at
 
     def _told(self, at: int) -> str:
         return told(at, self._schedule.spec.rule.timezone)
