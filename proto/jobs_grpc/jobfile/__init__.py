@@ -10,6 +10,7 @@ The parts, from the inside out:
 - `document`, `parameter`, `workspace`: the models that the keys make up, and the
   canonical form;
 - `reading/`: JSON, YAML, TOML, files and folders, with the place of every problem;
+- `together`: what is wrong with files only side by side, or by the clock;
 - `placeholder`: `{{name}}`; `schema`: the JSON Schema for editors.
 
 Author, command line, server and tests all validate with these same models. The package
@@ -40,6 +41,7 @@ from jobs_grpc.jobfile.reading.loading import (
 )
 from jobs_grpc.jobfile.reading.tree import load_tree
 from jobs_grpc.jobfile.schema import json_schema
+from jobs_grpc.jobfile.together import circles, over
 from jobs_grpc.jobfile.workspace import WorkspaceDocument
 
 __all__ = [
@@ -55,11 +57,13 @@ __all__ = [
     "Problem",
     "ProblemsError",
     "WorkspaceDocument",
+    "circles",
     "json_schema",
     "label_fault",
     "load_path",
     "load_text",
     "load_tree",
+    "over",
     "parse_document",
     "placeholders",
     "read_entry",

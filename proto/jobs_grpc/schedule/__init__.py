@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from jobs_grpc.schedule.calendars import Calendar, read_calendar, read_calendars
 from jobs_grpc.schedule.changes import ClockChange, clock_changes
+from jobs_grpc.schedule.circle import causes_of, circle_text
 from jobs_grpc.schedule.clock import ClockRule
 from jobs_grpc.schedule.cron import cron_rule
 from jobs_grpc.schedule.duration import format_duration, parse_duration
@@ -38,6 +39,7 @@ from jobs_grpc.schedule.window import WindowRule
 from jobs_grpc.schedule.zone import tzdata_version
 
 __all__ = [
+    "WAY_OUT",
     "AfterEndRule",
     "AtRule",
     "Blackout",
@@ -53,6 +55,8 @@ __all__ = [
     "WindowRule",
     "after_end_rule",
     "at_rule",
+    "causes_of",
+    "circle_text",
     "clock_changes",
     "cron_rule",
     "every_rule",

@@ -303,3 +303,27 @@ def test_validate_needs_no_server(tmp_path: Path) -> None:
     path.write_text('{"name": "a", "command": "true"}')
     ended = jobs_grpc("job", "validate", "-f", str(path), addr="127.0.0.1:1")
     assert (ended.code, ended.out) == (0, "valid   default/_standalone_/a\n")
+
+
+def test_validate_finds_circles_of_several_files_and_what_is_over(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.json").write_text(
+        '{"name": "a", "command": "true", "depends_on": "b"}'
+    )
+    (tmp_path / "b.json").write_text(
+        '{"name": "b", "command": "true", "depends_on": "a",\n'
+        ' "schedule": {"at": "2020-01-01T00:00:00Z"}}'
+    )
+    paths = ("-f", str(tmp_path / "a.json"), "-f", str(tmp_path / "b.json"))
+    ended = jobs_grpc("job", "validate", *paths, addr="127.0.0.1:1")
+    assert ended.code == 7
+    assert (
+        "a.json:1:48: depends_on: jobs would cause each other in a circle" in ended.err
+    )
+    assert "b.json:2:21: schedule.at: is in the past" in ended.err
+    # Only a server knows whether it has had the schedule before; a circle is one anyway.
+    ended = jobs_grpc("apply", *paths, addr="127.0.0.1:1")
+    assert ended.code == 7
+    assert "in a circle" in ended.err
+    assert "in the past" not in ended.err

@@ -17,10 +17,18 @@ NOTHING_CHANGED = "nothing was changed"
 
 
 def load_sources(
-    settings: Settings, paths: Sequence[str], stdin_format: str | None
+    settings: Settings,
+    paths: Sequence[str],
+    stdin_format: str | None,
+    *,
+    now: int | None = None,
 ) -> list[LoadedJob]:
-    """Return the jobs of every file and folder, or raise every problem of all of them."""
-    from jobs_grpc.jobfile import STANDALONE, Defaults
+    """Return the jobs of every file and folder, or raise every problem of all of them.
+
+    With `now` that includes schedules that are over. A server refuses them, too, unless
+    it has had them before, so only who cannot ask one refuses them here.
+    """
+    from jobs_grpc.jobfile import STANDALONE, Defaults, circles, over
 
     defaults = Defaults(
         namespace=settings.namespace, workspace=settings.workspace or STANDALONE
@@ -32,6 +40,9 @@ def load_sources(
         jobs += found
         problems += wrong
     problems += _doubled(jobs)
+    problems += circles(jobs)
+    if now is not None:
+        problems += over(jobs, now)
     if not jobs and not problems:
         problems.append(_problem(", ".join(paths), "there are no job files here"))
     if problems:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -18,6 +19,7 @@ from pydantic_core import ErrorDetails, ValidationError
 from jobs_grpc.jobfile.document import JobDocument
 from jobs_grpc.jobfile.part.complaint import Loc
 from jobs_grpc.jobfile.part.names import DEFAULT_NAMESPACE, STANDALONE
+from jobs_grpc.jobfile.part.timing import entry_path
 from jobs_grpc.jobfile.problem import Problem, ProblemsError
 from jobs_grpc.jobfile.reading.json_text import read_json
 from jobs_grpc.jobfile.reading.source import (
@@ -72,11 +74,21 @@ class LoadedJob:
     document: JobDocument
     origin: str
     line: int = 1
+    # Makes a problem of a path in the document; for what shows only beside other jobs.
+    _place: Callable[[Loc, str], Problem] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def key(self) -> tuple[str, str, str]:
         """What is unique among all jobs: namespace, workspace, name."""
         return (self.document.namespace, self.document.workspace, self.document.name)
+
+    def problem(self, loc: Loc, message: str) -> Problem:
+        """Return a problem of the job at its place; schedules are given as a list."""
+        if self._place is None:
+            return Problem(self.origin, self.line, 1, field_name(loc), message)
+        return self._place(loc, message)
 
 
 def load_text(
@@ -268,7 +280,17 @@ class _Loader:
         except ValidationError as error:
             self._place_errors(error.errors(include_url=False), loc, JobDocument)
             return []
-        return [LoadedJob(document, self._source.origin, line)]
+        place = partial(self._later, raw, loc)
+        return [LoadedJob(document, self._source.origin, line, place)]
+
+    def _later(
+        self, raw: dict[str, Any], prefix: Loc, loc: Loc, message: str
+    ) -> Problem:
+        """Return a problem that is found when the text has long been read."""
+        if len(loc) > 1 and loc[0] == "schedule" and isinstance(loc[1], int):
+            loc = (*entry_path(raw.get("schedule"), loc[1]), *loc[2:])
+        loc = (*prefix, *loc)
+        return self._source.problem(message, self._spot(loc)[0].value, field_name(loc))
 
     def _place_errors(
         self, errors: list[ErrorDetails], prefix: Loc, model: type[BaseModel]

@@ -137,8 +137,9 @@ def validate(
 ) -> None:
     """Check job files without a server. Exit code 7 if one is not valid."""
     from jobs_grpc.client.cli.sources import load_sources
+    from jobs_grpc.runtime.clock import SystemClock
 
-    loaded = load_sources(settings, paths, stdin_format)
+    loaded = load_sources(settings, paths, stdin_format, now=SystemClock().now())
     for one in loaded:
         click.echo(f"valid   {'/'.join(one.key)}")
     note(f"{len(loaded)} valid")

@@ -15,7 +15,7 @@ applied, and named.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, Protocol
+from typing import Protocol
 
 from jobs_grpc.controlplane.core.state.draft import Draft
 from jobs_grpc.controlplane.core.state.effects import ExecutionFinished
@@ -24,12 +24,10 @@ from jobs_grpc.controlplane.core.state.execution import Execution
 from jobs_grpc.controlplane.core.state.job import JobKey, JobSpec, ScheduleSpec
 from jobs_grpc.controlplane.core.state.live import Live, Schedule
 from jobs_grpc.controlplane.core.state.states import FAILURES, State
-from jobs_grpc.schedule import EventRule, JoinRule
+from jobs_grpc.schedule import EventRule, JoinRule, causes_of, circle_text
+from jobs_grpc.schedule.circle import WAY_OUT
 
 from .joins import arrive
-
-# Of a longer way only its two ends are told.
-_SHOWN: Final = 12
 
 
 class DecidesEvents(Protocol):
@@ -50,11 +48,11 @@ class Listeners:
         return bool(self._of_job)
 
     def add(self, schedule: Schedule) -> None:
-        for cause in causes_of(schedule.job.spec.key, schedule.spec):
+        for cause in causes_of(schedule.job.spec.key, schedule.spec.rule):
             self._of_job.setdefault(cause, {})[schedule.spec.id] = schedule
 
     def remove(self, schedule: Schedule) -> None:
-        for cause in causes_of(schedule.job.spec.key, schedule.spec):
+        for cause in causes_of(schedule.job.spec.key, schedule.spec.rule):
             listeners = self._of_job[cause]
             del listeners[schedule.spec.id]
             if not listeners:
@@ -96,17 +94,6 @@ def _is_event(event: str, fact: ExecutionFinished) -> bool:
     return event == "job.finished" or fact.state in FAILURES
 
 
-def causes_of(listener: JobKey, spec: ScheduleSpec) -> tuple[JobKey, ...]:
-    """Return the jobs whose ends a schedule waits for; none for one that has times."""
-    rule = spec.rule
-    namespace, workspace, _ = listener
-    if isinstance(rule, JoinRule):
-        return tuple((namespace, workspace, job) for job in rule.jobs)
-    if not isinstance(rule, EventRule):
-        return ()
-    return ((namespace, rule.workspace or workspace, rule.job),)
-
-
 def check_circles(live: Live, changed: Mapping[JobKey, Iterable[ScheduleSpec]]) -> None:
     """Refuse changes with which a job would cause itself, directly or through others.
 
@@ -119,7 +106,7 @@ def check_circles(live: Live, changed: Mapping[JobKey, Iterable[ScheduleSpec]]) 
             job = live.jobs.get(key)
             schedules = (one.spec for one in job.schedules.values()) if job else ()
         for spec in schedules:
-            yield from causes_of(key, spec)
+            yield from causes_of(key, spec.rule)
 
     for start in changed:
         seen: set[JobKey] = set()
@@ -129,16 +116,8 @@ def check_circles(live: Live, changed: Mapping[JobKey, Iterable[ScheduleSpec]]) 
         while open_:
             key, way = open_.pop()
             if key == start:
-                names = [_name(one, start) for one in (key, *way)]
-                if len(names) > _SHOWN:
-                    names[_SHOWN // 2 : -_SHOWN // 2] = [
-                        f"({len(names) - _SHOWN} more)"
-                    ]
-                circle = " -> ".join(names)
                 raise InvalidError(
-                    f"jobs would cause each other in a circle: {circle}",
-                    hint="take one of their event schedules, or of their depends_on, away",
-                    field="schedule",
+                    circle_text((key, *way)), hint=WAY_OUT, field="schedule"
                 )
             if key not in seen:
                 seen.add(key)
@@ -156,19 +135,15 @@ def check_apply(live: Live, specs: Iterable[JobSpec]) -> None:
             if not one.is_of_document
         ]
         schedules = (*spec.schedules, *own)
-        if job is not None or any(causes_of(spec.key, one) for one in schedules):
+        if job is not None or any(causes_of(spec.key, one.rule) for one in schedules):
             changed[spec.key] = schedules
-    if any(causes_of(key, one) for key, all_ in changed.items() for one in all_):
+    if any(causes_of(key, one.rule) for key, all_ in changed.items() for one in all_):
         check_circles(live, changed)
 
 
 def check_put(live: Live, key: JobKey, spec: ScheduleSpec) -> None:
     """Refuse a single schedule that would close a circle."""
-    if causes_of(key, spec):
+    if causes_of(key, spec.rule):
         job = live.jobs[key]
         others = [one.spec for one in job.schedules.values() if one.spec.id != spec.id]
         check_circles(live, {key: (*others, spec)})
-
-
-def _name(key: JobKey, start: JobKey) -> str:
-    return key[2] if key[:2] == start[:2] else f"{key[1]}/{key[2]}"
