@@ -39,7 +39,6 @@ from jobs_grpc.schedule.window import WindowRule
 from jobs_grpc.schedule.zone import tzdata_version
 
 __all__ = [
-    "WAY_OUT",
     "AfterEndRule",
     "AtRule",
     "Blackout",

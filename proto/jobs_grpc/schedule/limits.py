@@ -52,6 +52,19 @@ class Blackout:
                 return name
         return ""
 
+    def free_from(self, instant: int) -> int | None:
+        """Return where the first day at or after an instant begins that is none of them.
+
+        None if four years have none.
+        """
+        zone, second = find_zone(self.timezone), instant // SECOND
+        day = (second + zone.offset(second)) // DAY
+        free = united([calendar for _, calendar in self.calendars]).free_from(day)
+        if free is None or free == day:
+            return None if free is None else instant
+        label = free * DAY
+        return (label - zone.offset(label - zone.offset(label))) * SECOND
+
 
 def read_blackout(
     value: object, timezone: str, known: Mapping[str, Calendar]

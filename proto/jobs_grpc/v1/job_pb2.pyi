@@ -91,7 +91,10 @@ class Job(_message.Message):
     def statistics(self) -> Global___JobStatistics: ...
     @_builtins.property
     def next_run_at(self) -> _timestamp_pb2.Timestamp:
-        """The earliest due time of all its schedules; absent if there is none."""
+        """The earliest due time of all its schedules that starts something, as things stand:
+        not one that is switched off, exhausted, in a blackout or in a pause. What a pause
+        keeps starts at its end. Absent if there is none.
+        """
 
     @_builtins.property
     def schedules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Schedule]: ...

@@ -8,7 +8,9 @@ import pytest
 
 from jobs_grpc.v1 import pause_pb2
 from jobs_grpc.v1 import pause_service_pb2 as pb
+from jobs_grpc.v1.job_service_pb2 import JobRef
 from jobs_grpc.v1.pause_pb2 import PauseKind, PauseMeanwhile, PauseSubject
+from jobs_grpc.v1.schedule_service_pb2 import ListDueTimesRequest, SkipReason
 from jobs_grpc.wire.time import duration, microseconds, timestamp
 from support.calls import fields_of, refused
 from support.plane import Plane
@@ -55,6 +57,18 @@ async def test_a_pause_is_told_as_it_was_asked_for_and_shown_with_its_job(
     assert not (await plane.calls.job("backup")).HasField("pause")
     assert await listed(plane) == []
     assert await listed(plane, with_ended=True) == [made.id]
+
+
+async def test_a_paused_job_has_no_next_run_and_its_due_times_are_skipped(
+    plane: Plane,
+) -> None:
+    await plane.calls.apply(JOB)
+    assert (await plane.calls.job("backup")).HasField("next_run_at")
+    await begin(plane, "JOB", subject={"job": "backup"})
+    assert not (await plane.calls.job("backup")).HasField("next_run_at")
+    request = ListDueTimesRequest(job=JobRef(name="backup"), count=1)
+    (coming,) = (await plane.calls.schedules.ListDueTimes(request)).due_times
+    assert coming.skip == SkipReason.SKIP_REASON_PAUSED
 
 
 async def test_pages_of_pauses_meet(plane: Plane) -> None:

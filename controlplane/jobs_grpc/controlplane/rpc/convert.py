@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -18,7 +18,7 @@ from jobs_grpc.controlplane.core.rows.changes import (
 from jobs_grpc.controlplane.core.rows.story import AttemptRow
 from jobs_grpc.controlplane.core.schedules.alarms import rule_now
 from jobs_grpc.controlplane.core.schedules.joins import waits_for
-from jobs_grpc.controlplane.core.schedules.upcoming import Upcoming
+from jobs_grpc.controlplane.core.schedules.upcoming import Upcoming, next_start
 from jobs_grpc.controlplane.core.state.errors import InvalidError
 from jobs_grpc.controlplane.core.state.job import (
     STANDALONE,
@@ -26,7 +26,8 @@ from jobs_grpc.controlplane.core.state.job import (
     JobSpec,
     text_of,
 )
-from jobs_grpc.controlplane.core.state.live import Schedule
+from jobs_grpc.controlplane.core.state.live import Job, Schedule
+from jobs_grpc.controlplane.core.state.pauses import Pauses
 from jobs_grpc.jobfile import label_fault
 from jobs_grpc.v1 import (
     execution_pb2,
@@ -233,18 +234,26 @@ def job(
     spec: JobSpec | None,
     *,
     now: int,
-    live: Iterable[Schedule] | None = None,
+    live: Job | None = None,
+    pauses: Pauses | None = None,
 ) -> job_pb2.Job:
     """Return a definition as the contract tells it; next due times are computed.
 
     Without a spec it is one that this program cannot read, and so does not run. `live`
-    are its schedules as the term has them; without a term the document's are told.
+    is the job as the term has it, with the pauses in force; without a term the
+    document's schedules are told.
     """
     row = record.job
     is_enabled = bool(row.enabled) and spec is not None
-    schedules = [schedule(one, now=now) for one in live or ()]
+    known = live.schedules.values() if live is not None else ()
+    schedules = [schedule(one, now=now) for one in known]
+    upcoming = None
+    if live is not None:
+        upcoming = next_start(live, pauses or Pauses(), now)
     for one in spec.schedules if spec and live is None else ():
         enabled = is_enabled and one.enabled
+        due = one.rule.next_after(now) if enabled else None
+        upcoming = min((at for at in (upcoming, due) if at is not None), default=None)
         schedules.append(
             job_pb2.Schedule(
                 id=one.id,
@@ -252,14 +261,9 @@ def job(
                 rule=one.rule.canonical,
                 timezone=one.rule.timezone,
                 enabled=enabled,
-                next_due_at=_instant(one.rule.next_after(now) if enabled else None),
+                next_due_at=_instant(due),
             )
         )
-    upcoming = [
-        one.next_due_at.ToMicroseconds()
-        for one in schedules
-        if one.HasField("next_due_at")
-    ]
     return job_pb2.Job(
         namespace=row.namespace,
         workspace=row.workspace,
@@ -273,7 +277,7 @@ def job(
         created_at=_instant(row.created_at),
         updated_at=_instant(row.updated_at),
         statistics=_statistics(record.statistics),
-        next_run_at=_instant(min(upcoming, default=None)),
+        next_run_at=_instant(upcoming),
         active=record.active,
         schedules=schedules,
     )

@@ -222,13 +222,10 @@ class JobService(JobServiceServicer):
             if name not in known or (has_value and known[name] != value):
                 return None
         job = self._live_job(record)
-        message = convert.job(
-            record,
-            spec,
-            now=self._clock.now(),
-            live=None if job is None else job.schedules.values(),
-        )
         pauses = self._leader.core.pauses if job is not None else None
+        message = convert.job(
+            record, spec, now=self._clock.now(), live=job, pauses=pauses
+        )
         if job is not None and pauses:
             pause = pauses.over_job(job)
             if pause is not None:

@@ -60,7 +60,8 @@ class ScheduleService(ScheduleObjectCalls, BackfillCalls):
             raise InvalidError(
                 f"count must be 1-{_MOST_DUE_TIMES}, got {request.count}", field="count"
             )
-        found = upcoming(job, after, request.count or _DUE_TIMES)
+        pauses = self._leader.core.pauses
+        found = upcoming(job, after, request.count or _DUE_TIMES, pauses)
         zones = {one.spec.rule.timezone for one in job.schedules.values()}
         return pb.ListDueTimesResponse(
             due_times=[convert.due_time(one) for one in found],

@@ -160,8 +160,8 @@ def next_(
 ) -> None:
     """Print the next due times of a job, and which of its schedules name them.
 
-    Those that are known to start nothing are shown with the reason. Overlap, pauses and
-    outages are not foreseen.
+    Those that start nothing as things stand are shown with the reason. Overlap, pauses to
+    come and outages are not foreseen.
     """
     from jobs_grpc.schedule import RuleError, parse_schedule
 

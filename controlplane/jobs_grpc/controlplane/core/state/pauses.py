@@ -160,6 +160,12 @@ class Pauses:
         scopes = scopes_over(schedule.job.spec.key, schedule.spec.id)
         return min(self._first_of(scopes), key=_order, default=None)
 
+    def at(self, schedule: Schedule, due: int) -> Pause | None:
+        """Return the pause in force that will decide a due time, if one will."""
+        scopes = scopes_over(schedule.job.spec.key, schedule.spec.id)
+        found = (one for scope in scopes for one in self.of(scope) if one.covers(due))
+        return min(found, key=_order, default=None)
+
     def over_job(self, job: Job) -> Pause | None:
         """Return the first pause that covers all schedules of a job."""
         return min(
