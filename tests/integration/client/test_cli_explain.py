@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from jobs_grpc.v1 import execution_service_pb2 as executions
 from jobs_grpc.v1 import schedule_service_pb2 as pb
 from jobs_grpc.wire.time import timestamp
 from support.cli import jobs_grpc
-from support.client_messages import NOON
+from support.client_messages import ID, NOON
 from support.fake_control_plane import FakeControlPlane, refusal
 
 ROW = pb.Decision(
@@ -89,3 +90,27 @@ def test_wrong_usage_is_said_before_anything_is_sent(
         ended = jobs_grpc(*arguments, addr=server.address)
     assert ended.code == 2
     assert message in ended.err
+
+
+@pytest.mark.parametrize(
+    ("reasons", "held"),
+    [
+        ([], ""),
+        (
+            [["aaaaaaaa-1", "bbbbbbbb-2"], ["bbbbbbbb-2"]],
+            "Held By: aaaaaaaa, bbbbbbbb\n",
+        ),
+    ],
+)
+def test_who_holds_what_a_run_waits_for_is_named(
+    reasons: list[list[str]], held: str
+) -> None:
+    answer = executions.ExplainExecutionResponse(
+        execution_id=ID,
+        summary="6 of the 6 slots are taken.",
+        reasons=[executions.WaitReason(holder_ids=ids) for ids in reasons],
+    )
+    with FakeControlPlane() as server:
+        server.expect("ExplainExecution", answer)
+        ended = jobs_grpc("execution", "explain", ID, addr=server.address)
+    assert ended.out.endswith(f"Why: 6 of the 6 slots are taken.\n{held}")

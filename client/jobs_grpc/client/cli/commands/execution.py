@@ -118,9 +118,16 @@ def explain(settings: Settings, execution_id: str) -> None:
                 ("Execution", found.execution_id),
                 ("State", found.state.value),
                 ("Why", found.summary),
+                *_holder_fields(found),
             ]
         ),
     )
+
+
+def _holder_fields(found: Explanation) -> list[tuple[str, str]]:
+    # Each reason has its own; an execution may be in the way for several.
+    holders = dict.fromkeys(one for reason in found.reasons for one in reason.holders)
+    return [("Held By", ", ".join(one[:8] for one in holders))] if holders else []
 
 
 @execution.command()
