@@ -290,6 +290,7 @@ def worker(message: fleet_service_pb2.Worker) -> Worker:
         cordon_reason=message.cordon_reason,
         drain_until=instant_of(message, "drain_until"),
         own_labels=dict(sorted(message.own_labels.items())),
+        no_work_reason=message.no_work_reason,
     )
 
 

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n jobs_grpc/v1/fleet_service.proto\x12\x0cjobs_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x04\n\x06Worker\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.jobs_grpc.v1.WorkerState\x12\x30\n\x06labels\x18\x04 \x03(\x0b\x32 .jobs_grpc.v1.Worker.LabelsEntry\x12\r\n\x05slots\x18\x05 \x01(\x05\x12\x12\n\nslots_used\x18\x06 \x01(\x05\x12\x11\n\tfunctions\x18\x07 \x03(\t\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x30\n\x0c\x63onnected_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_heartbeat_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x63ordoned\x18\x0b \x01(\x08\x12/\n\x0b\x63ordoned_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rcordon_reason\x18\r \x01(\t\x12/\n\x0b\x64rain_until\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\nown_labels\x18\x0f \x03(\x0b\x32#.jobs_grpc.v1.Worker.OwnLabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eOwnLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x14\n\x12ListWorkersRequest\"<\n\x13ListWorkersResponse\x12%\n\x07workers\x18\x01 \x03(\x0b\x32\x14.jobs_grpc.v1.Worker\"\"\n\x10GetWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\"9\n\x11GetWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.Worker\"5\n\x13\x43ordonWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"<\n\x14\x43ordonWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.Worker\"a\n\x12\x44rainWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x13\x44rainWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.Worker\"\'\n\x15UncordonWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\">\n\x16UncordonWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.Worker\"\xb6\x01\n\x12LabelWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12<\n\x06labels\x18\x02 \x03(\x0b\x32,.jobs_grpc.v1.LabelWorkerRequest.LabelsEntry\x12\x0f\n\x07removed\x18\x03 \x03(\t\x12\x12\n\ngiven_back\x18\x04 \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\";\n\x13LabelWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.Worker*\xcd\x01\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13WORKER_STATE_ONLINE\x10\x01\x12\x1d\n\x19WORKER_STATE_DISCONNECTED\x10\x02\x12\x18\n\x14WORKER_STATE_OFFLINE\x10\x03\x12\x19\n\x15WORKER_STATE_DRAINING\x10\x04\x12\x19\n\x15WORKER_STATE_CORDONED\x10\x05\x12\x18\n\x14WORKER_STATE_DRAINED\x10\x06\x32\x8c\x04\n\x0c\x46leetService\x12R\n\x0bListWorkers\x12 .jobs_grpc.v1.ListWorkersRequest\x1a!.jobs_grpc.v1.ListWorkersResponse\x12L\n\tGetWorker\x12\x1e.jobs_grpc.v1.GetWorkerRequest\x1a\x1f.jobs_grpc.v1.GetWorkerResponse\x12U\n\x0c\x43ordonWorker\x12!.jobs_grpc.v1.CordonWorkerRequest\x1a\".jobs_grpc.v1.CordonWorkerResponse\x12R\n\x0b\x44rainWorker\x12 .jobs_grpc.v1.DrainWorkerRequest\x1a!.jobs_grpc.v1.DrainWorkerResponse\x12[\n\x0eUncordonWorker\x12#.jobs_grpc.v1.UncordonWorkerRequest\x1a$.jobs_grpc.v1.UncordonWorkerResponse\x12R\n\x0bLabelWorker\x12 .jobs_grpc.v1.LabelWorkerRequest\x1a!.jobs_grpc.v1.LabelWorkerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n jobs_grpc/v1/fleet_service.proto\x12\x0cjobs_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x04\n\x06Worker\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.jobs_grpc.v1.WorkerState\x12\x30\n\x06labels\x18\x04 \x03(\x0b\x32 .jobs_grpc.v1.Worker.LabelsEntry\x12\r\n\x05slots\x18\x05 \x01(\x05\x12\x12\n\nslots_used\x18\x06 \x01(\x05\x12\x11\n\tfunctions\x18\x07 \x03(\t\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x30\n\x0c\x63onnected_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_heartbeat_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x63ordoned\x18\x0b \x01(\x08\x12/\n\x0b\x63ordoned_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rcordon_reason\x18\r \x01(\t\x12/\n\x0b\x64rain_until\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\nown_labels\x18\x0f \x03(\x0b\x32#.jobs_grpc.v1.Worker.OwnLabelsEntry\x12\x16\n\x0eno_work_reason\x18\x10 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eOwnLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x14\n\x12ListWorkersRequest\"<\n\x13ListWorkersResponse\x12%\n\x07workers\x18\x01 \x03(\x0b\x32\x14.jobs_grpc.v1.Worker\"\"\n\x10GetWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\"9\n\x11GetWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.Worker\"5\n\x13\x43ordonWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"<\n\x14\x43ordonWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.Worker\"a\n\x12\x44rainWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x13\x44rainWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.Worker\"\'\n\x15UncordonWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\">\n\x16UncordonWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.Worker\"\xb6\x01\n\x12LabelWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12<\n\x06labels\x18\x02 \x03(\x0b\x32,.jobs_grpc.v1.LabelWorkerRequest.LabelsEntry\x12\x0f\n\x07removed\x18\x03 \x03(\t\x12\x12\n\ngiven_back\x18\x04 \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\";\n\x13LabelWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.jobs_grpc.v1.Worker*\xcd\x01\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13WORKER_STATE_ONLINE\x10\x01\x12\x1d\n\x19WORKER_STATE_DISCONNECTED\x10\x02\x12\x18\n\x14WORKER_STATE_OFFLINE\x10\x03\x12\x19\n\x15WORKER_STATE_DRAINING\x10\x04\x12\x19\n\x15WORKER_STATE_CORDONED\x10\x05\x12\x18\n\x14WORKER_STATE_DRAINED\x10\x06\x32\x8c\x04\n\x0c\x46leetService\x12R\n\x0bListWorkers\x12 .jobs_grpc.v1.ListWorkersRequest\x1a!.jobs_grpc.v1.ListWorkersResponse\x12L\n\tGetWorker\x12\x1e.jobs_grpc.v1.GetWorkerRequest\x1a\x1f.jobs_grpc.v1.GetWorkerResponse\x12U\n\x0c\x43ordonWorker\x12!.jobs_grpc.v1.CordonWorkerRequest\x1a\".jobs_grpc.v1.CordonWorkerResponse\x12R\n\x0b\x44rainWorker\x12 .jobs_grpc.v1.DrainWorkerRequest\x1a!.jobs_grpc.v1.DrainWorkerResponse\x12[\n\x0eUncordonWorker\x12#.jobs_grpc.v1.UncordonWorkerRequest\x1a$.jobs_grpc.v1.UncordonWorkerResponse\x12R\n\x0bLabelWorker\x12 .jobs_grpc.v1.LabelWorkerRequest\x1a!.jobs_grpc.v1.LabelWorkerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,40 +39,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKER_OWNLABELSENTRY']._serialized_options = b'8\001'
   _globals['_LABELWORKERREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_LABELWORKERREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_WORKERSTATE']._serialized_start=1521
-  _globals['_WORKERSTATE']._serialized_end=1726
+  _globals['_WORKERSTATE']._serialized_start=1545
+  _globals['_WORKERSTATE']._serialized_end=1750
   _globals['_WORKER']._serialized_start=116
-  _globals['_WORKER']._serialized_end=711
-  _globals['_WORKER_LABELSENTRY']._serialized_start=616
-  _globals['_WORKER_LABELSENTRY']._serialized_end=661
-  _globals['_WORKER_OWNLABELSENTRY']._serialized_start=663
-  _globals['_WORKER_OWNLABELSENTRY']._serialized_end=711
-  _globals['_LISTWORKERSREQUEST']._serialized_start=713
-  _globals['_LISTWORKERSREQUEST']._serialized_end=733
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=735
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=795
-  _globals['_GETWORKERREQUEST']._serialized_start=797
-  _globals['_GETWORKERREQUEST']._serialized_end=831
-  _globals['_GETWORKERRESPONSE']._serialized_start=833
-  _globals['_GETWORKERRESPONSE']._serialized_end=890
-  _globals['_CORDONWORKERREQUEST']._serialized_start=892
-  _globals['_CORDONWORKERREQUEST']._serialized_end=945
-  _globals['_CORDONWORKERRESPONSE']._serialized_start=947
-  _globals['_CORDONWORKERRESPONSE']._serialized_end=1007
-  _globals['_DRAINWORKERREQUEST']._serialized_start=1009
-  _globals['_DRAINWORKERREQUEST']._serialized_end=1106
-  _globals['_DRAINWORKERRESPONSE']._serialized_start=1108
-  _globals['_DRAINWORKERRESPONSE']._serialized_end=1167
-  _globals['_UNCORDONWORKERREQUEST']._serialized_start=1169
-  _globals['_UNCORDONWORKERREQUEST']._serialized_end=1208
-  _globals['_UNCORDONWORKERRESPONSE']._serialized_start=1210
-  _globals['_UNCORDONWORKERRESPONSE']._serialized_end=1272
-  _globals['_LABELWORKERREQUEST']._serialized_start=1275
-  _globals['_LABELWORKERREQUEST']._serialized_end=1457
-  _globals['_LABELWORKERREQUEST_LABELSENTRY']._serialized_start=616
-  _globals['_LABELWORKERREQUEST_LABELSENTRY']._serialized_end=661
-  _globals['_LABELWORKERRESPONSE']._serialized_start=1459
-  _globals['_LABELWORKERRESPONSE']._serialized_end=1518
-  _globals['_FLEETSERVICE']._serialized_start=1729
-  _globals['_FLEETSERVICE']._serialized_end=2253
+  _globals['_WORKER']._serialized_end=735
+  _globals['_WORKER_LABELSENTRY']._serialized_start=640
+  _globals['_WORKER_LABELSENTRY']._serialized_end=685
+  _globals['_WORKER_OWNLABELSENTRY']._serialized_start=687
+  _globals['_WORKER_OWNLABELSENTRY']._serialized_end=735
+  _globals['_LISTWORKERSREQUEST']._serialized_start=737
+  _globals['_LISTWORKERSREQUEST']._serialized_end=757
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=759
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=819
+  _globals['_GETWORKERREQUEST']._serialized_start=821
+  _globals['_GETWORKERREQUEST']._serialized_end=855
+  _globals['_GETWORKERRESPONSE']._serialized_start=857
+  _globals['_GETWORKERRESPONSE']._serialized_end=914
+  _globals['_CORDONWORKERREQUEST']._serialized_start=916
+  _globals['_CORDONWORKERREQUEST']._serialized_end=969
+  _globals['_CORDONWORKERRESPONSE']._serialized_start=971
+  _globals['_CORDONWORKERRESPONSE']._serialized_end=1031
+  _globals['_DRAINWORKERREQUEST']._serialized_start=1033
+  _globals['_DRAINWORKERREQUEST']._serialized_end=1130
+  _globals['_DRAINWORKERRESPONSE']._serialized_start=1132
+  _globals['_DRAINWORKERRESPONSE']._serialized_end=1191
+  _globals['_UNCORDONWORKERREQUEST']._serialized_start=1193
+  _globals['_UNCORDONWORKERREQUEST']._serialized_end=1232
+  _globals['_UNCORDONWORKERRESPONSE']._serialized_start=1234
+  _globals['_UNCORDONWORKERRESPONSE']._serialized_end=1296
+  _globals['_LABELWORKERREQUEST']._serialized_start=1299
+  _globals['_LABELWORKERREQUEST']._serialized_end=1481
+  _globals['_LABELWORKERREQUEST_LABELSENTRY']._serialized_start=640
+  _globals['_LABELWORKERREQUEST_LABELSENTRY']._serialized_end=685
+  _globals['_LABELWORKERRESPONSE']._serialized_start=1483
+  _globals['_LABELWORKERRESPONSE']._serialized_end=1542
+  _globals['_FLEETSERVICE']._serialized_start=1753
+  _globals['_FLEETSERVICE']._serialized_end=2277
 # @@protoc_insertion_point(module_scope)

@@ -117,6 +117,7 @@ class Worker(_message.Message):
     CORDON_REASON_FIELD_NUMBER: _builtins.int
     DRAIN_UNTIL_FIELD_NUMBER: _builtins.int
     OWN_LABELS_FIELD_NUMBER: _builtins.int
+    NO_WORK_REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     state: Global___WorkerState.ValueType
@@ -126,6 +127,10 @@ class Worker(_message.Message):
     cordoned: _builtins.bool
     """It is given no new work, since when, and why."""
     cordon_reason: _builtins.str
+    no_work_reason: _builtins.str
+    """Why it is given no work, or only a probe, though nobody said so: its disk is nearly
+    full, its breaker is not closed. Empty if it is given work, and while it has no stream.
+    """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -162,10 +167,11 @@ class Worker(_message.Message):
         cordon_reason: _builtins.str = ...,
         drain_until: _timestamp_pb2.Timestamp | None = ...,
         own_labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        no_work_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connected_at", b"connected_at", "cordoned_at", b"cordoned_at", "drain_until", b"drain_until", "last_heartbeat_at", b"last_heartbeat_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected_at", b"connected_at", "cordon_reason", b"cordon_reason", "cordoned", b"cordoned", "cordoned_at", b"cordoned_at", "drain_until", b"drain_until", "functions", b"functions", "id", b"id", "labels", b"labels", "last_heartbeat_at", b"last_heartbeat_at", "name", b"name", "own_labels", b"own_labels", "slots", b"slots", "slots_used", b"slots_used", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected_at", b"connected_at", "cordon_reason", b"cordon_reason", "cordoned", b"cordoned", "cordoned_at", b"cordoned_at", "drain_until", b"drain_until", "functions", b"functions", "id", b"id", "labels", b"labels", "last_heartbeat_at", b"last_heartbeat_at", "name", b"name", "no_work_reason", b"no_work_reason", "own_labels", b"own_labels", "slots", b"slots", "slots_used", b"slots_used", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,7 +10,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from jobs_grpc.controlplane.core.fleet import session_time
 from jobs_grpc.controlplane.core.fleet.sessions import SESSION_TTL
 from jobs_grpc.controlplane.rpc import worker_service
-from jobs_grpc.v1 import execution_pb2, fleet_service_pb2, queue_service_pb2
+from jobs_grpc.v1 import (
+    breaker_service_pb2,
+    execution_pb2,
+    fleet_service_pb2,
+    queue_service_pb2,
+)
 from jobs_grpc.v1 import execution_service_pb2 as executions
 from jobs_grpc.v1 import worker_service_pb2 as pb
 from jobs_grpc.wire.states import STATE_WORDS
@@ -32,6 +37,13 @@ async def fleet(calls: Calls) -> dict[str, fleet_service_pb2.Worker]:
 async def until_state(calls: Calls, id_: str, state: str) -> None:
     async def is_so() -> bool:
         return await calls.state(id_) == state
+
+    await until(is_so)
+
+
+async def until_listed_with(calls: Calls, reason: str) -> None:
+    async def is_so() -> bool:
+        return (await fleet(calls))["w1"].no_work_reason == reason
 
     await until(is_so)
 
@@ -282,6 +294,34 @@ async def test_a_worker_is_listed_with_what_it_has(calls: Calls) -> None:
     assert (dict(found.labels), list(found.functions)) == ({"role": "db"}, ["f"])
     assert found.state == fleet_service_pb2.WORKER_STATE_ONLINE
     assert found.last_heartbeat_at.seconds >= found.connected_at.seconds > 0
+
+
+async def test_a_worker_that_takes_no_work_is_listed_with_the_reason(
+    calls: Calls,
+) -> None:
+    async with ScriptedWorker(calls) as worker:
+        await until_listed_with(calls, "")
+        await worker.say(heartbeat=pb.Heartbeat(closed="its disk is full"))
+        await until_listed_with(calls, "its disk is full")
+        assert (await fleet(calls))["w1"].state == fleet_service_pb2.WORKER_STATE_ONLINE
+        await worker.say(heartbeat=pb.Heartbeat())
+        await until_listed_with(calls, "")
+        await worker.say(heartbeat=pb.Heartbeat(closed="its disk is full"))
+        await until_listed_with(calls, "its disk is full")
+    # Its state says enough then.
+    await until_listed_with(calls, "")
+
+
+async def test_a_worker_whose_breaker_is_open_is_listed_with_the_reason(
+    calls: Calls,
+) -> None:
+    async with ScriptedWorker(calls):
+        await calls.breakers.TripBreaker(
+            breaker_service_pb2.TripBreakerRequest(name="worker:w1", reason="smells")
+        )
+        found = (await fleet(calls))["w1"]
+    assert "worker:w1" in found.no_work_reason
+    assert "smells" in found.no_work_reason
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ class Worker:
     drain_until: datetime | None = None
     # As the worker says; `labels` are those with the server's over them.
     own_labels: Mapping[str, str] = field(default_factory=dict)
+    # Why it is given no work though nobody said so: its disk, its breaker.
+    no_work_reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -111,4 +113,5 @@ class Worker:
             "cordon_reason": self.cordon_reason or None,
             "drain_until": instant_text(self.drain_until),
             "own_labels": dict(self.own_labels),
+            "no_work_reason": self.no_work_reason or None,
         }

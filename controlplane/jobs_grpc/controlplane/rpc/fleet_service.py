@@ -149,6 +149,7 @@ class FleetService(FleetServiceServicer):
             last_heartbeat_at=timestamp(
                 session.last_seen if session else row.last_seen_at
             ),
+            no_work_reason=session.trouble if session else "",
         )
         if isinstance(order, OrderRow):
             _put_order(worker, order)

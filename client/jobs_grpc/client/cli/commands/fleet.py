@@ -89,6 +89,8 @@ def _worker_columns(now: datetime) -> list[Column[Worker]]:
         ),
         Column("VERSION", lambda one: one.version),
         Column("LABELS", _labels),
+        # Before the functions, of which there may be many: the last column is cut.
+        Column("NO WORK", lambda one: one.no_work_reason or one.cordon_reason),
         Column("FUNCTIONS", lambda one: ", ".join(one.functions)),
     ]
 

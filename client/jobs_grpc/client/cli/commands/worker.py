@@ -122,6 +122,7 @@ def _print(settings: Settings, found: Worker) -> None:
         ("Worker", found.name),
         ("Id", found.id),
         ("State", found.state.value),
+        *([("No Work", found.no_work_reason)] if found.no_work_reason else ()),
         ("Slots", f"{found.slots_used} of {found.slots} used"),
         ("Labels", _pairs(found.labels) or "-"),
         ("Own Labels", _pairs(found.own_labels) or "-"),

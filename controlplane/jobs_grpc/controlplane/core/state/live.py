@@ -269,10 +269,24 @@ class Session:
             return f"takes no work now: {self.closed}"
         if self.cordon:
             return self.cordon
-        breaker = self.breaker
-        if breaker is not None and breaker.state is not BreakerState.CLOSED:
-            return f"is left alone: {breaker.describe().text}"
+        if shut := self._shut:
+            return f"is left alone: {shut}"
         return None
+
+    @property
+    def trouble(self) -> str:
+        """Why it is given no work though nobody said so; "" if there is no such reason."""
+        if self.stream is None:
+            return ""
+        return self.closed or self._shut
+
+    @property
+    def _shut(self) -> str:
+        """What its breaker says unless it is closed."""
+        breaker = self.breaker
+        if breaker is None or breaker.state is BreakerState.CLOSED:
+            return ""
+        return breaker.describe().text
 
     def take(self, execution: Execution) -> None:
         """Hold a lease."""
