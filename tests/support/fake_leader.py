@@ -69,6 +69,11 @@ class Log:
         return self.text(OutputStream.OUTPUT_STREAM_STDOUT)
 
     @property
+    def system(self) -> str:
+        """What the worker has to say about the output."""
+        return self.text(OutputStream.OUTPUT_STREAM_SYSTEM)
+
+    @property
     def stderr(self) -> str:
         """What the attempt wrote to its standard error."""
         return self.text(OutputStream.OUTPUT_STREAM_STDERR)

@@ -107,7 +107,8 @@ async def test_output_beyond_the_limit_is_dropped_visibly_and_never_blocks(
     assert kept.endswith(bytes(495) + b"last\n")
     words = house.output(record.fence, Stream.SYSTEM)
     assert words == (
-        b"output limit of 1000 bytes reached; 999011 bytes dropped after the first 500"
+        b"[output limit of 1000 bytes reached; 999011 bytes dropped after the first"
+        b" 500]\n"
     )
     assert record.output_bytes == 1_000_011 + len(words)
 
@@ -118,9 +119,13 @@ async def test_a_full_disk_drops_output_visibly_and_results_are_kept_all_the_sam
     with small_disk(tmp_path / "disk", size="8m") as disk:
         # Half of it is the journal's, from the beginning.
         house, go = House(disk / "keeper", tmp_path), tmp_path / "go"
+        flooded = tmp_path / "flooded"
         link = await house.open()
+        spare = disk / "spare"
+        spare.write_bytes(bytes(500_000))
         flood = house.script(
-            f"head -c 9000000 /dev/zero; until [ -e {go} ]; do sleep 0.02; done;"
+            f"head -c 9000000 /dev/zero; touch {flooded};"
+            f" until [ -e {go} ]; do sleep 0.02; done;"
             " echo after; exit 7"
         )
         await link.start(flood)
@@ -128,13 +133,16 @@ async def test_a_full_disk_drops_output_visibly_and_results_are_kept_all_the_sam
         ballast = fill(disk)
         other = await house.run(link, house.script("echo unheard; exit 5"))
         assert (other.exit_code, other.output_dropped) == (5, 8)
+        await until(flooded.exists)
         ballast.unlink()
+        spare.unlink()
         go.touch()
         record = await house.end_of(link, flood.fence)
         assert record.exit_code == 7
         assert record.output_dropped > 3_000_000
         words = house.output(flood.fence, Stream.SYSTEM)
-        assert words.endswith(b"bytes of output lost: No space left on device")
+        assert words.endswith(b"bytes of output lost: No space left on device]\n")
+        assert words.count(b"\n") == 1, "one full disk, one remark"
         kept = house.output(flood.fence, Stream.STDOUT)
         assert len(kept) + record.output_dropped == 9_000_006
         assert kept.endswith(b"after\n")

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from integration.worker.host import Host
 from jobs_grpc.v1 import worker_service_pb2 as wire
+from jobs_grpc.worker.keeper.spool import UNSAID
 from support.fake_leader import FakeLeader
 from support.small_disk import fill, small_disk
 
@@ -44,6 +45,9 @@ async def test_a_full_disk_takes_no_work_loses_no_result_and_recovers_without_re
             f"echo before; until [ -e {gate} ]; do sleep 0.02; done;"
             " head -c 3000000 /dev/zero; exit 7"
         )
+        short = leader.command(
+            f"until [ -e {gate} ]; do sleep 0.02; done; echo short done; exit 3"
+        )
         function = leader.function("large", f'{{"gate": "{gate}"}}')
         await leader.until(lambda: leader.log(job).stdout == "before\n")
         await leader.until(lambda: "started" in leader.kinds(function))
@@ -58,6 +62,9 @@ async def test_a_full_disk_takes_no_work_loses_no_result_and_recovers_without_re
         assert end.exit_code == 7, "although there is no room for anything"
         assert end.output_dropped >= 2_900_000
         assert leader.log(job).stdout.startswith("before\n")
+        end = await leader.end_of(short)
+        assert (end.exit_code, end.output_dropped) == (3, len("short done\n"))
+        await leader.until(lambda: leader.log(short).system == UNSAID.decode())
         assert (await leader.end_of(function)).result_json == '"' + "x" * 50_000 + '"'
         ballast.unlink()
         await leader.until(lambda: leader.closed == "")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jobs_grpc.worker.keeper.spool import (
     HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
+    UNSAID,
     Frame,
     SpoolWriter,
     Stream,
@@ -142,8 +143,8 @@ def test_the_limit_keeps_the_first_and_the_last_bytes_and_counts_the_rest(
     dropped = max(0, len(whole) - limit)
     assert writer.dropped == dropped
     text = (
-        f"output limit of {limit} bytes reached; {dropped} bytes dropped"
-        f" after the first {head}"
+        f"[output limit of {limit} bytes reached; {dropped} bytes dropped"
+        f" after the first {head}]\n"
     ).encode()
     assert said == ([text] if dropped else [])
     assert writer.size == len(whole) + sum(map(len, said))
@@ -260,9 +261,6 @@ def test_a_full_disk_loses_output_visibly_and_only_while_it_is_full(
         half = b"".join(map(bytes, parts))[:20]
         return real(descriptor, half, position)
 
-    def refuse(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     with monkeypatch.context() as full:
         full.setattr(os, "pwritev", write_half)
         full.setattr(os, "pwrite", refuse)
@@ -273,7 +271,50 @@ def test_a_full_disk_loses_output_visibly_and_only_while_it_is_full(
     writer.finish(5)
     assert [(frame.stream, frame.payload) for frame in frames(tmp_path / "spool")] == [
         (Stream.STDOUT, b"before"),
-        (Stream.SYSTEM, b"12 bytes of output lost: No space left on device"),
+        (Stream.SYSTEM, b"[12 bytes of output lost: No space left on device]\n"),
         (Stream.STDOUT, b"after"),
     ]
     assert writer.dropped == 12
+
+
+def refuse(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_stays_full_leaves_a_hole_for_the_remark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = SpoolWriter(tmp_path, 1_000)
+    monkeypatch.setattr(os, "pwritev", refuse)
+    writer.write(Stream.STDOUT, memoryview(b"short done\n"), 1)
+    writer.finish(2)
+    assert (writer.dropped, writer.size) == (11, len(UNSAID))
+
+
+def test_a_full_disk_gets_one_remark_however_often_a_little_of_it_is_freed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = SpoolWriter(tmp_path / "attempt", 1 << 20)
+    block = memoryview(bytes(8_192))
+    writer.write(Stream.STDOUT, block, 1)
+    real = os.pwritev
+
+    def write_little(descriptor: int, parts: Sequence[bytes], position: int) -> int:
+        if len(parts[1]) > 1_000:
+            refuse()
+        return real(descriptor, parts, position)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwritev", write_little)
+        little = os.statvfs_result((4096, 4096, 1000, 2, 2, 0, 0, 0, 0, 255))
+        full.setattr(os, "statvfs", lambda _: little)
+        for _ in range(10):
+            writer.write(Stream.STDOUT, block, 2)
+    writer.write(Stream.STDOUT, block, 3)
+    writer.finish(4)
+    said = [
+        frame.payload
+        for frame in frames(tmp_path / "attempt" / "spool")
+        if frame.stream is Stream.SYSTEM
+    ]
+    assert said == [b"[81920 bytes of output lost: No space left on device]\n"]

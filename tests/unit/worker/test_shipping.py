@@ -8,6 +8,7 @@ import pytest
 
 from jobs_grpc.worker.attempts.attempt import Attempt, Ticket
 from jobs_grpc.worker.keeper.spool import (
+    UNSAID,
     SpoolWriter,
     Stream,
 )
@@ -290,6 +291,17 @@ async def test_a_spool_that_is_gone_is_replaced_as_a_whole(dock: Dock) -> None:
     dock.end(1)
     await dock.ship()
     assert len(dock.stored[1]) == 300_000
+    assert dock.settled == [1]
+
+
+async def test_what_a_full_disk_had_no_room_to_say_is_said_on_the_way(
+    dock: Dock,
+) -> None:
+    dock.write(1, b"before\n")
+    dock.shipping.end(1, len(b"before\n") + len(UNSAID))
+    sent = await dock.ship()
+    assert dock.stored[1] == b"before\n" + UNSAID
+    assert [chunk.stream for chunk in sent] == [Stream.STDOUT, Stream.SYSTEM]
     assert dock.settled == [1]
 
 

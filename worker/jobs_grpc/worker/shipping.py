@@ -45,6 +45,7 @@ from jobs_grpc.runtime.clock import Clock
 from jobs_grpc.worker.attempts.attempt import Attempt
 from jobs_grpc.worker.keeper.spool import (
     HEAD_BYTES,
+    UNSAID,
     Frame,
     Kept,
     Stream,
@@ -332,6 +333,8 @@ class Shipping:
         words = b"[%d bytes of output were damaged on the worker's disk]\n" % (
             end - start
         )
+        if end - start == len(UNSAID):
+            words = UNSAID
         now = self._clock.now()
         for offset in range(start, end, CHUNK_BYTES):
             length = min(CHUNK_BYTES, end - offset)

@@ -52,6 +52,13 @@ MAX_PAYLOAD_BYTES: Final = 1 << 18
 HEAD_BYTES: Final = 1 << 20
 # Room for what the keeper has to say about dropped output.
 WORDS_BYTES: Final = 128
+# What there was no room to say at the end. The spool ends with a hole of this length, and
+# who ships it puts the words there.
+UNSAID: Final = b"[output lost before this: the worker's disk did not take it]\n"
+# After a full disk output is kept again when there is this much room, of a small disk its
+# 64th part: else each block that somebody frees takes a remark and is full again.
+_ROOM_AGAIN: Final = 1 << 20
+_ROOM_SHARE: Final = 64
 _LEAST_GRAIN: Final = 4096
 # Files of the rest: what is dropped, or freed, goes by whole files.
 _LEAST_SEGMENT: Final = 64 << 10
@@ -124,8 +131,9 @@ class SpoolWriter:
     """Appends the output of one attempt; keeps its first and its last part.
 
     What does not fit (the limit, a full disk) is dropped and counted; the job never
-    notices. A system frame says so: for the limit once, at the end; for the disk as soon
-    as it takes bytes again.
+    notices. A system frame says so, a line of its own: for the limit once, at the end; for
+    the disk once it has room again. Where it never has, the output ends with a hole in
+    which `UNSAID` fits.
     """
 
     __slots__ = (
@@ -176,26 +184,39 @@ class SpoolWriter:
 
     def finish(self, time_us: int) -> None:
         """Say what was dropped, and close the file."""
-        if self._lost:
-            self._confess(time_us)
+        is_said = not self._lost or self._confess(time_us)
         over = self._over
         if over:
             text = (
-                f"output limit of {self._kept.limit} bytes reached; {over} bytes dropped"
-                f" after the first {self._kept.head}"
+                f"[output limit of {self._kept.limit} bytes reached; {over} bytes dropped"
+                f" after the first {self._kept.head}]\n"
             )
-            self._append(Stream.SYSTEM, time_us, text.encode())
+            is_said &= self._append(Stream.SYSTEM, time_us, text.encode())
+        if not is_said:
+            self.size += len(UNSAID)
+            self._said += len(UNSAID)
         self._close()
 
     def _write_one(self, stream: Stream, payload: memoryview, time_us: int) -> None:
-        if (self._lost and not self._confess(time_us)) or not self._append(
-            stream, time_us, payload
-        ):
+        is_kept = not self._lost or (self._has_room_again() and self._confess(time_us))
+        if not (is_kept and self._append(stream, time_us, payload)):
             self._lost += len(payload)
             self._lost_in_all += len(payload)
 
+    def _has_room_again(self) -> bool:
+        """Whether the largest frame, and a good deal more, fit on the disk.
+
+        Not this frame: small ones would find room between large ones that do not.
+        """
+        try:
+            disk = os.statvfs(Path(self._directory).parent)
+        except OSError:
+            return True  # writing says more
+        total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+        return free >= MAX_PAYLOAD_BYTES + min(_ROOM_AGAIN, total // _ROOM_SHARE)
+
     def _confess(self, time_us: int) -> bool:
-        text = f"{self._lost} bytes of output lost: {self._complaint}"
+        text = f"[{self._lost} bytes of output lost: {self._complaint}]\n"
         if not self._append(Stream.SYSTEM, time_us, text.encode()):
             return False
         self._lost = 0
