@@ -14,7 +14,7 @@ from jobs_grpc.v1 import execution_service_pb2 as pb
 from support.calls import Calls, refused
 from support.plane import Plane
 from support.scripted_worker import OutputPusher, ScriptedWorker, entry
-from support.server_process import serving
+from support.server_process import run_to_end, serving
 from support.small_disk import fill, small_disk
 from support.until import until
 
@@ -49,7 +49,8 @@ async def test_a_full_disk_stops_the_leader_and_nothing_that_is_only_read(
                     pass
             assert await calls.state(id_) == "pending"
             assert (await calls.job("backup")).revision == 1
-            await refused(calls.run(), "NOT_LEADING")
+            refusal = await refused(calls.run(), "NOT_LEADING")
+            assert "is full" in refusal.message, "who asks can put it right"
             ballast.unlink()
             await until(calls.is_serving)
             assert (await calls.info()).jobs == 1
@@ -60,6 +61,17 @@ async def test_a_full_disk_stops_the_leader_and_nothing_that_is_only_read(
             await calls.close()
     assert "disk is full" in "".join(server.lines)
     assert "Traceback" not in "".join(server.lines)
+
+
+def test_a_disk_that_is_full_at_the_start_is_named(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        fill(disk)
+        ended = run_to_end(disk / "data")
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert str(disk / "data") in line
+    assert "No space left on device" in line or "is full" in line
 
 
 async def test_output_that_finds_no_room_stops_the_leader_until_there_is(
@@ -88,7 +100,8 @@ async def test_output_that_finds_no_room_stops_the_leader_until_there_is(
                     return not await calls.is_serving()
 
                 await until(is_not_serving)
-            await refused(calls.run(), "NOT_LEADING")
+            refusal = await refused(calls.run(), "NOT_LEADING")
+            assert "the disk of the output is full" in refusal.message
             assert await calls.state(id_) == "running", "reads are served"
             ballast.unlink()
             await until(calls.is_serving)

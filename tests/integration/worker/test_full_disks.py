@@ -75,3 +75,22 @@ async def test_a_full_disk_takes_no_work_loses_no_result_and_recovers_without_re
         assert leader.connections == 1, "not even the connection broke"
     finally:
         await host.clear()
+
+
+async def test_a_disk_too_small_to_begin_on_is_named_in_one_line(
+    leader: FakeLeader, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", size="4m") as disk:
+        host = Host(leader, disk / "data")
+        try:
+            program = await host.launch()
+            _, errors = await program.communicate()
+            (line,) = [
+                one for one in errors.decode().splitlines() if one.startswith("error:")
+            ]
+            assert program.returncode == 1
+            assert "Traceback" not in errors.decode()
+            assert f"error: the disk of {disk / 'data'}" in line
+            assert "is full" in line
+        finally:
+            await host.clear()

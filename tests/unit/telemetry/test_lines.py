@@ -36,6 +36,7 @@ from jobs_grpc.controlplane.core.state.pauses import Meanwhile, Pause, PauseKind
 from jobs_grpc.controlplane.core.state.states import Move, State
 from jobs_grpc.controlplane.telemetry import EventLog, configure_logging
 from jobs_grpc.controlplane.telemetry.lines import DESCRIPTIONS, SILENT
+from jobs_grpc.schedule import format_instant
 from support.jobs import NOON, SECOND, key, result
 from support.stage import Stage
 
@@ -184,6 +185,15 @@ def test_a_line_has_a_time_in_utc() -> None:
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", json.loads(line)["time"]
     )
+
+
+def test_instants_are_written_for_people_and_absent_things_not_at_all() -> None:
+    (line,) = written(FACTS[5], json_lines=False)
+    assert f"due_at={format_instant(NOON)}" in line
+    (line,) = written(PauseBegan(replace(PAUSE, until=NOON)), json_lines=False)
+    assert f"until={format_instant(NOON)}" in line
+    (line,) = written(ReportRefused("", 77, "output"), json_lines=False)
+    assert line.endswith("fence=77")
 
 
 def test_an_error_of_several_lines_stays_on_one_line() -> None:

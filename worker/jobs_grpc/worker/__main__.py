@@ -25,8 +25,12 @@ def main() -> int:
         worker.run()
     except DirectoryTakenError as error:
         return _fail(str(error), CONFLICT)
-    except (DirectoryUnusableError, KeeperError) as error:
+    except DirectoryUnusableError as error:
         return _fail(str(error), FAILED)
+    except KeeperError as error:
+        # The rest, if there is one, is the end of the keeper's log.
+        print(f"error: {error}".rstrip(), file=sys.stderr)
+        return FAILED
     return 0
 
 

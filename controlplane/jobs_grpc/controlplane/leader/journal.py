@@ -42,7 +42,14 @@ Release = Callable[[Step], None]
 
 
 class NotLeadingError(Exception):
-    """This process holds no term; ask again later or elsewhere."""
+    """This process holds no term; ask again later or elsewhere.
+
+    Says why, where that is known: somebody may have to make room on a disk.
+    """
+
+    def __init__(self, why: str = "") -> None:
+        what = "the control plane is not leading now"
+        super().__init__(f"{what}: {why}" if why else what)
 
 
 class OverloadedError(Exception):

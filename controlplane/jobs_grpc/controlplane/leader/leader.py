@@ -81,6 +81,8 @@ class Leader:
         self._core: Core | None = None
         self._subscribers: list[Subscriber] = []
         self._held_for = ""
+        # By what the last term ended, or could not begin; "" once one has begun.
+        self._ended_by = ""
         self._may_lead = asyncio.Event()
         self._may_lead.set()
         # The task of the current term; cancelled by `hold`.
@@ -101,8 +103,13 @@ class Leader:
     def core(self) -> Core:
         """The live state, to look at. It may be a step ahead of what is committed."""
         if self._core is None:
-            raise NotLeadingError
+            raise NotLeadingError(self._why_not)
         return self._core
+
+    @property
+    def _why_not(self) -> str:
+        """Why there is no term, as far as that is known."""
+        return self._held_for or self._ended_by
 
     @property
     def longer_ttl(self) -> int | None:
@@ -142,19 +149,19 @@ class Leader:
     async def submit(self, one: Input) -> object:
         """Hand an input to the core; return its answer once it is durable."""
         if self._journal is None:
-            raise NotLeadingError
+            raise NotLeadingError(self._why_not)
         return await self._journal.submit(one)
 
     def tell(self, one: Input) -> None:
         """Hand an input to the core that needs no answer."""
         if self._journal is None:
-            raise NotLeadingError
+            raise NotLeadingError(self._why_not)
         self._journal.tell(one)
 
     def tell_sometime(self, one: Input) -> None:
         """Hand an input to the core that needs no answer and is in no hurry."""
         if self._journal is None:
-            raise NotLeadingError
+            raise NotLeadingError(self._why_not)
         self._journal.tell_sometime(one)
 
     async def run(self) -> None:
@@ -168,6 +175,7 @@ class Leader:
             except* StoreError as group:
                 for error in _leaves(group):
                     log.error("term %s ended: %s", self.term or "-", error)
+                    self._ended_by = str(error)
             finally:
                 self._step_down()
             if self._clock.monotonic() - began >= GOOD_TERM:
@@ -213,6 +221,7 @@ class Leader:
             inbox_limit=self._inbox_limit,
         )
         self._core, self._journal = core, journal
+        self._ended_by = ""
         self.on_change(True)
         log.info("leading in term %d with %d jobs", term, len(core.live.jobs))
         async with Supervisor() as supervisor:

@@ -84,8 +84,6 @@ def refusal_of(error: Exception, *, request_id: str) -> Refusal | None:
 def _message_of(error: Exception) -> str:
     if isinstance(error, core.RefusedError):
         return error.message
-    if isinstance(error, NotLeadingError):
-        return "the control plane is not leading now"
     if isinstance(error, OverloadedError):
         return "the control plane has too much to decide"
     return str(error)

@@ -84,7 +84,7 @@ def _finished(fact: ExecutionFinished) -> Line:
 def _skipped(fact: DueTimeSkipped) -> Line:
     text = f"JOB {_name(fact.key)}: due time skipped ({fact.reason})"
     level = logging.DEBUG if fact.reason in _ASKED_FOR else logging.INFO
-    return level, text, fact.holder, {"due_at": fact.due_at}
+    return level, text, fact.holder, {"due_at": format_instant(fact.due_at)}
 
 
 def _zones_changed(fact: TimeZonesChanged) -> Line:
@@ -108,7 +108,8 @@ def _pause_began(fact: PauseBegan) -> Line:
         text += f": {pause.note}"
     by_itself = pause.who == AUTOMATIC
     level = logging.WARNING if by_itself else logging.INFO
-    return level, text, "", {"pause": pause.id, "until": pause.until}
+    until = None if pause.until is None else format_instant(pause.until)
+    return level, text, "", {"pause": pause.id, "until": until}
 
 
 def _pause_ended(fact: PauseEnded) -> Line:
@@ -191,7 +192,9 @@ def _closed(fact: SessionClosed) -> Line:
 
 def _refused(fact: ReportRefused) -> Line:
     text = f"a report ({fact.report}) of a stale attempt was refused"
-    return logging.INFO, text, "", {"fence": fact.fence, "session": fact.session_id}
+    # Output travels outside of sessions.
+    session = fact.session_id or None
+    return logging.INFO, text, "", {"fence": fact.fence, "session": session}
 
 
 # They have no line of their own: another fact tells their story.

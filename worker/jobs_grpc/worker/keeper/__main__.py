@@ -3,7 +3,7 @@
 Started by the session process (`keeper_link.py`), in its own session, with its output in
 ``keeper.log``. Ends by itself when it was idle and alone for a while; SIGTERM ends all
 jobs by their ladders first. Exit codes: 0 done, 2 wrong arguments, 3 another keeper serves
-the directory.
+the directory, 4 its disk has no room to begin.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import errno
 import gc
 import logging
 import os
@@ -22,6 +23,8 @@ from jobs_grpc.worker.keeper.keeper import Keeper
 from jobs_grpc.worker.keeper.memory.root import Root, RootTakenError
 
 TAKEN: Final = 3
+NO_ROOM: Final = 4
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 logger = logging.getLogger("jobs_grpc.worker.keeper")
@@ -40,13 +43,26 @@ def main(arguments: list[str] | None = None) -> int:
     except RootTakenError as error:
         logger.error("%s", error)
         return TAKEN
+    except OSError as error:
+        return _cannot_begin(root, error)
     _become_subreaper()
-    keeper = Keeper(root, idle_exit_seconds=options.idle_exit)
+    try:
+        keeper = Keeper(root, idle_exit_seconds=options.idle_exit)
+    except OSError as error:
+        return _cannot_begin(root, error)
     # What lives now lives for ever, and attempts make no cycles: collect seldom.
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     keeper.run()
     return 0
+
+
+def _cannot_begin(root: Root, error: OSError) -> int:
+    """Say why; a full disk by the exit code, for the log is on the same disk."""
+    if error.errno in _FULL:
+        return NO_ROOM
+    logger.error("cannot begin in %s: %s", root.path, error)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:

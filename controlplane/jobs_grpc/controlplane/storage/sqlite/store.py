@@ -47,6 +47,7 @@ from jobs_grpc.controlplane.storage.store import (
     ExecutionFilter,
     PauseFilter,
     QueueDepth,
+    StoreFailedError,
 )
 
 from .lock import DirectoryLock
@@ -70,8 +71,15 @@ class SqliteStore:
         self._reader = Reader(path)
 
     async def open(self) -> None:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock.acquire()
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock.acquire()
+        except OSError as error:
+            # Not every error of the system names the path.
+            raise StoreFailedError(
+                f"cannot use the data directory {self._directory}: {error.strerror};"
+                " put that right, or give another --data"
+            ) from error
         await self._writer.open()
         await self._reader.open()
         if sqlite3.sqlite_version_info < _SOUND_WAL:

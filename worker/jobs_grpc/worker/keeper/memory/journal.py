@@ -95,6 +95,8 @@ class Journal:
         try:
             self._rewrite()
         except OSError as error:
+            if not path.exists():
+                raise  # nothing to go on with
             logger.error("%s: no room for a new file: %s", path, error.strerror)
             self._reopen()
         threading.Thread(target=self._sync_forever, daemon=True).start()

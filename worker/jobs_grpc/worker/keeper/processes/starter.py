@@ -13,8 +13,12 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from jobs_grpc.worker.keeper.memory.journal import CAPACITY_BYTES
+
 # The exit code of a keeper that found another one at work: connect to that one.
 _TAKEN: Final = 3
+# That of one whose disk is full; it may not have been able to write it down.
+_NO_ROOM: Final = 4
 # What is shown of the log when a keeper does not start.
 _LOG_BYTES: Final = 2000
 _LOG_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -76,15 +80,24 @@ class Starter:
     def last_words(self) -> str:
         """Return the end of the keeper's log, to be put behind an error."""
         try:
-            text = self._log.read_bytes()[-_LOG_BYTES:].decode("utf-8", "replace")
+            data = self._log.read_bytes()
         except OSError:
             return ""
+        if len(data) > _LOG_BYTES:  # from the first line that is whole
+            data = data[-_LOG_BYTES:].partition(b"\n")[2]
+        text = data.decode("utf-8", "replace")
         return f"; its log ends:\n{text}" if text.strip() else ""
 
     def _ended(self) -> bool:
         if self._pid in _FORMER:
             return False
         code = _CODES.pop(self._pid, 0)
+        if code == _NO_ROOM:
+            raise KeeperDiedError(
+                f"the disk of {self._root} is full: the keeper's journal takes"
+                f" {CAPACITY_BYTES >> 20} MiB of it; make room, or give the worker"
+                " another directory with --data"
+            )
         if code not in (0, _TAKEN):
             raise KeeperDiedError(f"the keeper ended with {code}{self.last_words()}")
         return True
