@@ -279,7 +279,7 @@ async def test_a_keeper_that_cannot_start_is_reported_with_its_log(
     root = tmp_path / "keeper"
     root.mkdir()
     (root / "journal").mkdir()
-    with pytest.raises(KeeperError, match="cannot begin in .* Is a directory"):
+    with pytest.raises(KeeperError, match=r"cannot begin in .* Is a directory"):
         await KeeperLink.open(root)
 
 

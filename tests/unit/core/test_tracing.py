@@ -211,3 +211,16 @@ def test_a_long_wait_for_a_slot_is_told_from_the_start(stage: Stage) -> None:
     assert [text for kind, text in told(stage, id_) if kind == "waited"] == [
         "waited 20s for a free slot"
     ]
+
+
+def test_a_lost_run_says_why_once(stage: Stage) -> None:
+    session = stage.connect()
+    (id_,) = stage.submit_ad_hoc()
+    fence = stage.leases()[-1].fence
+    stage.start(session, fence)
+    stage.cut(session)
+    stage.live_through(60)
+    assert told(stage, id_)[3:] == [
+        ("lost", "attempt 1 lost: worker w1 is gone (silence)"),
+        ("outcome", "lost: its end is not known"),
+    ]

@@ -155,7 +155,7 @@ async def test_a_held_leader_decides_nothing_until_it_may_again(
         await leader.submit(apply(spec(name="kept")))
         leader.hold("the disk is full")
         await until(lambda: leader.term == 0)
-        with pytest.raises(NotLeadingError, match="not leading now: the disk is full"):
+        with pytest.raises(NotLeadingError, match="now: the disk is full"):
             await leader.submit(apply(spec(name="refused")))
         leader.resume()
         await term_of(leader, 2)

@@ -8,7 +8,7 @@ leader's; on hosts whose clocks differ, neighbors may change places.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -76,12 +76,24 @@ def trace(
     leased = {
         detail["attempt"] for one, detail in told if one.kind == Event.LEASED.value
     }
+    # Attempt to reason. That event says all there is to say of such an end.
+    lost = {
+        detail.get("attempt"): detail.get("reason", "")
+        for one, detail in told
+        if one.kind == Event.LOST.value
+    }
     for attempt in attempts_of(row, attempts):
-        found += _attempt(attempt, is_told=attempt.attempt in leased)
+        found += [
+            one
+            for one in _attempt(attempt, is_told=attempt.attempt in leased)
+            if one.kind != "ended"
+            or attempt.outcome != "lost"
+            or attempt.attempt not in lost
+        ]
     found += [_event(one, detail) for one, detail in told]
     found += _slot_wait(row, attempts, told)
     if row.state in FINAL:
-        found.append(_outcome(row))
+        found.append(_outcome(row, told=lost.values()))
     found = _in_order(found)
     found += [
         Entry(
@@ -209,10 +221,13 @@ def _signals(row: AttemptRow, about: dict[str, Any]) -> Iterator[Entry]:
         )
 
 
-def _outcome(row: ExecutionRow) -> Entry:
-    text = row.state.replace("_", " ")
-    if row.error:
-        text += f": {row.error}"
+def _outcome(row: ExecutionRow, *, told: Iterable[str]) -> Entry:
+    """Say how it ended, without the reasons that were told already."""
+    text, error = row.state.replace("_", " "), row.error
+    for reason in told:
+        error = error.removesuffix(f": {reason}")
+    if error:
+        text += f": {error}"
     detail = {"state": row.state, "error": row.error or None}
     return Entry(at=row.finished_at, kind="outcome", text=text, detail=detail)
 
