@@ -46,7 +46,7 @@ def test_a_day_has_a_report_and_a_picture(jobs: str, tmp_path: Path) -> None:
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     # A day of 23 hours: 12 reports fit, 11 due times meet the one before.
-    assert "2027-03-28 00:00 to 2027-03-29 01:00 Europe/Berlin" in ended.stdout
+    assert "2027-03-28 00:00 to 2027-03-29 00:00 Europe/Berlin" in ended.stdout
     assert "TIMELINE" in ended.stdout
     assert "COLLISIONS" in ended.stdout
     assert picture.read_text().startswith("<svg ")

@@ -15,6 +15,6 @@ def test_a_purge_says_how_many_in_the_form_that_is_asked_for() -> None:
             said[output] = jobs_grpc(
                 "dead-letter", "purge", "--all", "-y", "-o", output, addr=server.address
             )
-    assert said["table"].out == "3 put aside\n"
+    assert said["table"].out == "3 dead letters put aside\n"
     assert said["json"].json() == {"purged": 3}
     assert said["name"].out == ""
