@@ -27,7 +27,9 @@ from jobs_grpc.v1.worker_service_pb2_grpc import (
 )
 from jobs_grpc.wire.channel import SERVER_OPTIONS
 
-PATIENCE_SECONDS = 10.0
+# Longer than a worker waits for a welcome (15 s): a connection made in the instant in which
+# a server goes may be answered by nobody.
+PATIENCE_SECONDS = 20.0
 
 
 def seconds(value: float) -> Duration:
