@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from jobs_grpc.controlplane.core.schedules.timeline import Timeline
 from jobs_grpc.controlplane.core.state.live import Schedule
 from jobs_grpc.schedule import Rule
+from jobs_grpc.schedule.rule import walk
 from support.jobs import DAY, HOUR, MINUTE, NOON, spec
 from support.stage import Stage
 
@@ -29,7 +30,7 @@ class CountedRule:
         return (after // HOUR + 1) * HOUR
 
     def between(self, start: int, end: int, limit: int | None = None) -> Iterator[int]:
-        raise NotImplementedError
+        return walk(self, start, end, limit)
 
 
 def counted(rule: Rule, count: int) -> list[Schedule]:

@@ -126,9 +126,11 @@ async def test_nothing_is_made_on_disk_for_a_function_that_prints_nothing(
 async def test_what_is_printed_lands_in_the_output_of_its_own_attempt(
     stage: Stage,
 ) -> None:
+    all_have_begun = asyncio.Barrier(3)
+
     async def coroutine(name: str) -> None:
         print(name)
-        await asyncio.sleep(0.01)
+        await all_have_begun.wait()
         print("err", file=sys.stderr)
         sys.stdout.buffer.write(b"\xff raw")
         await asyncio.to_thread(print, "\nfrom a thread")
@@ -318,24 +320,26 @@ async def test_a_thread_that_cannot_be_ended_is_given_up_and_says_so(
 async def test_a_coroutine_that_refuses_to_end_is_given_up_after_its_grace(
     stage: Stage,
 ) -> None:
-    free = asyncio.Event()
+    begun, free, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def stubborn() -> None:
+        begun.set()
         while not free.is_set():
             try:
                 await free.wait()
             except asyncio.CancelledError:
                 continue
+        over.set()
 
     stage.knows(stubborn)
     fence = stage.begin("stubborn", grace_seconds=0.05)
-    await asyncio.sleep(0.01)
+    await begun.wait()
     stage.cancel(fence)
     result = await stage.end_of(fence)
     assert result.outcome is Outcome.CANCELLED
     assert result.error == "by alice; it goes on, for it ignored its cancellation"
     free.set()
-    await asyncio.sleep(0.01)
+    await over.wait()
 
 
 @pytest.mark.parametrize("waits_before", [False, True])
