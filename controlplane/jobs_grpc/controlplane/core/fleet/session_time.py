@@ -1,7 +1,8 @@
 """How long a worker may be silent, and so how often it speaks.
 
-A heartbeat costs the leader what a message costs, however idle the worker: 0.3 ms and more
-of CPU time, so ten thousand workers that speak every ten seconds take a third of a core.
+A heartbeat costs the leader what a message costs, however idle the worker, and gRPC alone
+takes more than a quarter of a core for ten thousand workers that speak every ten seconds
+(`make bench GOALS=P7` has a bare echo beside the server).
 So the time that sessions live grows with the fleet, and `RATE` beats come in a second at
 most (HashiCorp Nomad's `max_heartbeats_per_second` does the same). Nothing changes for
 fleets of up to four thousand.
